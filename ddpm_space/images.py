@@ -80,6 +80,11 @@ def load_image(
         return _to_tensor(image, path.name, channels, size, max_pixels, background)
 
 
+def quantize(x: Tensor) -> Tensor:
+    """Round to the 256 levels of 8-bit images, -1, -1 + 2/255, ..., 1, clamped; same shape, still in [-1, 1]."""
+    return ((x.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+
+
 def to_uint8(x: Tensor) -> np.ndarray:
     """Round a tensor (..., C, H, W) in [-1, 1] to bytes (..., H, W) for gray or (..., H, W, 3) for RGB; values outside are clamped."""
     levels = ((x.detach().cpu().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
