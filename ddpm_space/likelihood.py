@@ -1,8 +1,9 @@
 """The variational bound of any denoiser along any chain, term by term, streamed: L_T, every L_{t-1}, L_0 [N8; Ho 2020 eq. 5].
 
 Conventions, to be printed beside every figure:
-- `variance` is the sampler's sigma_t^2: "fixed_small" (beta_tilde_t) or "fixed_large" (beta_t). At the last step beta_tilde is 0 and has no density;
-  "fixed_small" takes the next step's beta_tilde there, as Ho et al. do; a chain of one step, which has no next, takes its beta. Sampling is unchanged.
+- `variance` is the sampler's sigma_t^2: "fixed_small" (beta_tilde_t) or "fixed_large" (beta_t). At the last step beta_tilde is 0 and has no
+  density: "fixed_small" takes the next step's beta_tilde there, as Ho et al. do; a chain of one step has no next and takes its beta.
+  Sampling is unchanged.
 - `clip_x0` clips the predicted x_0 to [-1, 1] before the posterior mean is formed, as the sampler does.
 - L_0 is the discretized decoder over 256 grey levels.
 """
@@ -91,9 +92,7 @@ def variational_bound(
         yield from _terms(denoiser, x_0, chain, sigma2, chosen[start : start + chunk], clip_x0, seed)
 
 
-def _terms(
-    denoiser: Denoiser, x_0: Tensor, chain: NoiseSchedule, sigma2: Tensor, rows: list[int], clip_x0: bool, seed: int
-) -> list[BoundTerm]:
+def _terms(denoiser: Denoiser, x_0: Tensor, chain: NoiseSchedule, sigma2: Tensor, rows: list[int], clip_x0: bool, seed: int) -> list[BoundTerm]:
     batch = x_0.shape[0]
     row = torch.tensor(rows).repeat_interleave(batch)
     at = chain.at(row)

@@ -3,7 +3,7 @@
     python -m training.bundle_data --mnist MNIST_FOLDER --fashion FASHION_FOLDER
 
 Both folders hold train.parquet and test.parquet in the Hub's column layout (image: struct of bytes and path, label: int64), as downloaded from the
-data sets `ylecun/mnist` and `zalando-datasets/fashion_mnist`. The first images of each class are taken, in file order, so the result is always the same.
+data sets `ylecun/mnist` and `zalando-datasets/fashion_mnist`. The first images of each class are taken, in file order: always the same ones.
 """
 
 from __future__ import annotations

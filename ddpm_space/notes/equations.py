@@ -51,7 +51,11 @@ class Equation:
         return Check(self.description.route_en, *self.description.measure(generator or torch.Generator().manual_seed(0)))
 
 
-EQUATIONS: dict[str, Equation] = {key: Equation(key, MARKED[key], DESCRIBED[key]) for key in MARKED if key in DESCRIBED}
+def _row(equation_id: str) -> int:
+    return int(equation_id.removeprefix("N").split(".")[0])
+
+
+EQUATIONS: dict[str, Equation] = {key: Equation(key, MARKED[key], DESCRIBED[key]) for key in sorted(MARKED, key=_row)}
 """Every equation by id, in the order of the notes' rows."""
 
 

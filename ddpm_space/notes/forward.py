@@ -77,6 +77,7 @@ def q_cumulative(x_0: Tensor, alpha_bar_t: Coefficient) -> tuple[Tensor, Tensor]
     return cast(alpha_bar.sqrt(), x_0) * x_0, 1 - alpha_bar
 
 
+@equation("N3.q_cumulative_sample")
 def q_cumulative_sample(x_0: Tensor, alpha_bar_t: Coefficient, *, eps: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
     """Draw x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps [N3, N6]; shapes as in `q_cumulative`, eps (B, ...)."""
     mean, variance = q_cumulative(x_0, alpha_bar_t)

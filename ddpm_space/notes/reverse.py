@@ -73,10 +73,8 @@ def q_posterior_sample(
 
 
 @equation("N8.p_reverse")
-def p_reverse(
-    x_0_hat: Tensor, x_t: Tensor, alpha_bar_t: Coefficient, alpha_bar_s: Coefficient, sigma2_t: Coefficient
-) -> tuple[Tensor, Tensor]:
-    """p_theta(x_s | x_t) = N(mu_tilde(x_0_hat, x_t), sigma_t^2 I): the posterior with the prediction in place of x_0 [N8; Ho 2020 eq. 1, section 3.2].
+def p_reverse(x_0_hat: Tensor, x_t: Tensor, alpha_bar_t: Coefficient, alpha_bar_s: Coefficient, sigma2_t: Coefficient) -> tuple[Tensor, Tensor]:
+    """p_theta(x_s | x_t) = N(mu_tilde(x_0_hat, x_t), sigma_t^2 I): the posterior at the predicted x_0 [N8; Ho 2020 eq. 1, section 3.2].
 
     Args:
         x_0_hat, x_t: (B, ...) the predicted x_0 (clipped or not) and the noisy sample.
