@@ -45,7 +45,7 @@ class NoiseSchedule:
 
     beta: Tensor
     name: str = "custom"
-    timesteps: Tensor = field(default=None)  # type: ignore[assignment]
+    timesteps: Tensor = field(default=None)
     alpha: Tensor = field(init=False, repr=False)
     alpha_bar: Tensor = field(init=False, repr=False)
     alpha_bar_prev: Tensor = field(init=False, repr=False)

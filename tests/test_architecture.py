@@ -68,14 +68,6 @@ def test_arrows_point_up(path: Path) -> None:
         assert not [other for other in imported if other.split(".")[0] == "gradio"], "only ui and app.py import gradio"
     if within(name, (ONLY_TORCH,)):
         third_party = {other.split(".")[0] for other in imported} - STANDARD_LIBRARY - {"ddpm_space"}
-            "__future__",
-            "collections",
-            "dataclasses",
-            "math",
-            "typing",
-            "ddpm_space",
-            "inspect",
-        }
         assert third_party <= {"torch"}, "the notes' mathematics needs torch alone"
     if name == "ddpm_space":
         return  # the package's front door names what lies behind it

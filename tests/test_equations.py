@@ -25,9 +25,7 @@ def test_entry_is_complete(equation_id: str) -> None:
     assert any("\u4e00" <= character <= "\u9fff" for character in words.zh) and any("\u4e00" <= c <= "\u9fff" for c in words.route_zh)
     assert not any("\u4e00" <= character <= "\u9fff" for character in words.en + words.route_en)
     row = equation_id.split(".")[0]
-    assert re.search(rf"\[[^\]]*{row}[^\]]*\]", item.function.__doc__ or ""), f"the docstring names its row, such as [{row}; source]"
-        item.function.__doc__ or ""
-    )
+    assert re.search(rf"\[[^\]]*{row}\b[^\]]*\]", item.function.__doc__ or ""), f"the docstring names its row, such as [{row}; source]"
 
 
 @pytest.mark.parametrize("equation_id", EQUATIONS)

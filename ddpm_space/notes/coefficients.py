@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 from torch import Tensor
 
-Coefficient = float | Tensor
+Coefficient: TypeAlias = float | Tensor
 """A number, or a float64 tensor of shape () (one value for all samples) or (B,) (one value a sample)."""
 
 
