@@ -35,7 +35,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class EpsError:
-    """The error of eps_theta at one t: mean over pixels, draws and images of (eps - eps_theta)^2, and the first draw to look at, each (B, C, H, W)."""
+    """The error of eps_theta at one t: mean over pixels, draws and images of (eps - eps_theta)^2, and the first draw, each (B, C, H, W)."""
 
     t: int
     mse: float

@@ -1,0 +1,182 @@
+"""Load a trained model: bundled, from a folder, or from the Hugging Face Hub. Weights come from safetensors only, and no code of a model is run.
+
+What a folder must hold is in `pipeline_folder`, how the Hub is asked in `hub`. diffusers is imported when the first model is loaded: it takes
+seconds, which a page that shows only noise need not wait for.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ddpm_space.denoiser import Denoiser
+from ddpm_space.pipeline_folder import MODEL_ERRORS, WANTED, ModelError, PipelineFolder, read_folder
+from ddpm_space.schedule import NoiseSchedule
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
+    from huggingface_hub import HfApi
+
+__all__ = ["BUNDLED", "MODEL_ERRORS", "LoadedModel", "ModelError", "load", "locate"]
+
+BUNDLED = ("mnist",)
+"""Names of the models inside the package, loaded as "bundled:NAME"."""
+
+BUNDLED_FOLDER = Path(__file__).parent / "assets" / "models"
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to use: `denoiser` for the stories, the rest to show.
+
+    sample_size: height and width of its images; source: as it was asked for; revision: the Hub commit, None otherwise; scheduler_config: as stored;
+    learned_variance: the network also predicts a variance, which is not used; card_path: its README.md, None if it has none.
+    """
+
+    denoiser: Denoiser
+    sample_size: int
+    channels: int
+    source: str
+    revision: str | None
+    prediction_type: str
+    scheduler_config: dict[str, Any]
+    num_parameters: int
+    learned_variance: bool
+    device: str
+    card_path: Path | None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of its images."""
+        return self.channels, self.sample_size, self.sample_size
+
+
+def load(source: str | Path, *, device: str = "cpu", hub: HfApi | None = None) -> LoadedModel:
+    """Load a model, or return it if it is still in memory and its files have not changed.
+
+    Args:
+        source: "bundled:NAME", a folder, or a Hub id "user/model" with an optional "@revision".
+        device: where the network runs.
+        hub: how the Hub is reached; default the one that the environment names.
+    Returns:
+        the model in eval mode, without gradients.
+    Raises:
+        ModelError: nothing there, not a pipeline, another architecture, damaged or unsafe weights, no network.
+    """
+    name = str(source)
+    folder, revision = locate(name, hub)
+    files = sorted({path for pattern in WANTED for path in folder.glob(pattern)})
+    stamps = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+    with _lock:
+        return _load(name, revision, folder, device, stamps)
+
+
+def locate(source: str, hub: HfApi | None = None) -> tuple[Path, str | None]:
+    """Find the folder of a source, downloading it if it is a Hub id; returns it with the Hub commit, or None for what is local."""
+    if source.startswith("bundled:"):
+        name = source.removeprefix("bundled:")
+        if name not in BUNDLED:
+            raise ModelError("error.model.unknown_bundled", name=name, known=", ".join(BUNDLED))
+        return BUNDLED_FOLDER / name, None
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder, None
+    repo, _, revision = source.partition("@")
+    if folder.exists() or not HUB_ID.fullmatch(repo):
+        raise ModelError("error.model.not_found", source=source)
+    from ddpm_space.hub import download
+
+    return download(repo, revision or None, hub)
+
+
+@lru_cache(maxsize=4)
+def _load(source: str, revision: str | None, folder: Path, device: str, stamps: tuple[tuple[str, int, int], ...]) -> LoadedModel:
+    parts = read_folder(folder, source)
+    schedule, prediction_type = _read_scheduler(parts.scheduler_config, source)
+    unet = _read_unet(parts, source).to(device=device, memory_format=torch.channels_last)
+    channels, size = unet.config.in_channels, parts.sample_size
+    learned_variance = unet.config.out_channels == 2 * channels
+    network = _network(unet, channels if learned_variance else None)
+    _try_out(network, torch.zeros(1, channels, size, size, device=device), len(schedule), source)
+    return LoadedModel(
+        denoiser=Denoiser(network, prediction_type, schedule),
+        sample_size=size,
+        channels=channels,
+        source=source,
+        revision=revision,
+        prediction_type=prediction_type,
+        scheduler_config=parts.scheduler_config,
+        num_parameters=unet.num_parameters(),
+        learned_variance=learned_variance,
+        device=device,
+        card_path=parts.card_path,
+    )
+
+
+def _network(unet: UNet2DModel, channels: int | None) -> Callable[[Tensor, Tensor], Tensor]:
+    """Wrap a UNet as (x_t, t) -> output; with `channels`, only the first ones are kept: those after them are a learned variance."""
+    if channels is None:
+        return lambda x_t, t: unet(x_t, t, return_dict=False)[0]
+    return lambda x_t, t: unet(x_t, t, return_dict=False)[0][:, :channels]
+
+
+def _read_scheduler(config: dict[str, Any], source: str) -> tuple[NoiseSchedule, str]:
+    from diffusers.schedulers import KarrasDiffusionSchedulers
+
+    from ddpm_space.scheduler import NotesDDPMScheduler
+
+    found = config.get("_class_name", "DDPMScheduler")
+    known = {"NotesDDPMScheduler", *(scheduler.name for scheduler in KarrasDiffusionSchedulers)} - {"EDMEulerScheduler"}
+    if found not in known:
+        raise ModelError("error.model.scheduler", source=source, reason=f"{found} is not a scheduler of the DDPM family")
+    try:
+        scheduler = NotesDDPMScheduler.from_config(config)
+        return scheduler.schedule, scheduler.config.prediction_type
+    except (ValueError, TypeError) as error:
+        raise ModelError("error.model.scheduler", source=source, reason=str(error)) from error
+
+
+def _read_unet(parts: PipelineFolder, source: str) -> UNet2DModel:
+    from diffusers import UNet2DModel
+
+    try:
+        # low_cpu_mem_usage would leave a missing weight without any values instead of naming it.
+        unet, info = UNet2DModel.from_pretrained(
+            str(parts.unet_folder), use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
+        )
+    except Exception as error:  # diffusers and torch raise many types for a config that builds no network, or other shapes
+        raise ModelError("error.model.weights_mismatch", source=source, reason=_short(error)) from error
+    wrong = [f"{key} missing" for key in info["missing_keys"]] + [f"{key} unknown" for key in info["unexpected_keys"]]
+    if wrong:
+        raise ModelError("error.model.weights_mismatch", source=source, reason=f"{sorted(wrong)[0]}, {len(wrong)} in all")
+    for name, weight in unet.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise ModelError("error.model.not_finite", source=source, name=name)
+    return unet.eval().requires_grad_(False)
+
+
+def _try_out(network: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, steps: int, source: str) -> None:
+    """Run the network once at the last t: shows a size that its layers cannot halve, or a time embedding that is too short."""
+    try:
+        with torch.inference_mode():
+            output = network(x_t, torch.tensor([steps - 1], device=x_t.device))
+    except Exception as error:  # whatever a layer raises
+        raise ModelError("error.model.does_not_run", source=source, reason=_short(error)) from error
+    if output.shape != x_t.shape or not torch.isfinite(output).all():
+        raise ModelError("error.model.does_not_run", source=source, reason=f"it returns shape {tuple(output.shape)}, or NaN")
+
+
+def _short(error: Exception) -> str:
+    return " ".join((str(error) or type(error).__name__).split())[:300]
