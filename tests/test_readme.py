@@ -1,0 +1,60 @@
+"""The README keeps its promises: front matter, file tree, commands and quick starts."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+FRONT_MATTER = yaml.safe_load(TEXT.split("---")[1])
+QUICK_STARTS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
+TEST_COMMAND = "pip install -r requirements.txt -r requirements-dev.txt && pytest"
+
+
+def test_front_matter_is_what_a_space_accepts() -> None:
+    pins = dict(re.findall(r"^(\w+)==([\w.]+)", (ROOT / "requirements.txt").read_text(), flags=re.M))
+    assert FRONT_MATTER["sdk"] == "gradio" and FRONT_MATTER["sdk_version"] == pins["gradio"]
+    assert (ROOT / FRONT_MATTER["app_file"]).is_file()
+    assert len(FRONT_MATTER["short_description"]) <= 60
+    colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {FRONT_MATTER["colorFrom"], FRONT_MATTER["colorTo"]} <= colours
+    assert (ROOT / "pre-requirements.txt").read_text().count(f"torch=={pins['torch']}+cpu") == 1
+
+
+def test_ci_runs_the_commands_as_written() -> None:
+    assert f"    {TEST_COMMAND}\n" in TEXT and TEST_COMMAND in (ROOT / ".ci" / "run").read_text()
+    assert "    pip install -r requirements.txt && python app.py\n" in TEXT
+
+
+def test_file_tree_lists_every_module_with_a_line() -> None:
+    tree = re.findall(r"^    ( *)(\S+) {2,}(\S.*)$", TEXT.split("## What is where")[1].split("\n## ")[0], flags=re.M)
+    listed, folders = set(), []
+    for indent, name, _ in tree:
+        folders = folders[: len(indent) // 2]
+        listed.add("".join(folders) + name)
+        if name.endswith("/"):
+            folders.append(name)
+    modules = {
+        path.relative_to(ROOT).as_posix() for top in ("ddpm_space", "training") for path in (ROOT / top).rglob("*.py") if path.name != "__init__.py"
+    }
+    assert modules - listed == set(), "modules the README's tree lacks"
+    assert {name for name in listed if not (ROOT / name).exists()} == set(), "lines of the tree that name nothing"
+
+
+def test_pictures_and_links_exist() -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT)
+    assert targets and [target for target in targets if not (ROOT / target).exists()] == []
+
+
+@pytest.mark.parametrize("number", range(len(QUICK_STARTS)))
+def test_quick_start_runs(number: int) -> None:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    result = subprocess.run([sys.executable, "-c", QUICK_STARTS[number]], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-2000:]
