@@ -17,7 +17,7 @@ ROWS = [
     ["ddpm_space.chain", "ddpm_space.denoiser", "ddpm_space.stock_schedules"],
     ["ddpm_space.exact", "ddpm_space.likelihood", "ddpm_space.mistakes", "ddpm_space.noising", "ddpm_space.loss"],
     ["ddpm_space.scheduler", "ddpm_space.sampling"],
-    ["ddpm_space.models"],
+    ["ddpm_space.hub", "ddpm_space.models", "ddpm_space.pipeline_folder"],
     ["ddpm_space.figures"],
     ["ddpm_space.ui"],
     ["app"],
