@@ -114,7 +114,7 @@ WRONG_STEPS = {
 @pytest.mark.parametrize("wrong", WRONG_STEPS.values(), ids=WRONG_STEPS.keys())
 def test_a_wrong_step_is_found(monkeypatch: pytest.MonkeyPatch, wrong) -> None:
     monkeypatch.setattr(noising, "q_step_sample", lambda x, beta_t, *, eps: wrong(x, beta_t.float(), eps))
-    result = compare_routes(picture(28), SHORT, 7, draws=64, seed=0)
+    result = compare_routes(picture(28), SHORT, 7, draws=512, seed=0)
     assert max(abs(z) for z in z_scores(result)) > 4
     assert result.coupled_error > 1e-3
 
@@ -122,7 +122,7 @@ def test_a_wrong_step_is_found(monkeypatch: pytest.MonkeyPatch, wrong) -> None:
 def test_a_wrong_jump_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     sample = noising.q_cumulative_sample
     monkeypatch.setattr(noising, "q_cumulative_sample", lambda x_0, alpha_bar_t, **noise: sample(x_0, alpha_bar_t**1.05, **noise))
-    result = compare_routes(picture(28), SHORT, 5, draws=64, seed=0)
+    result = compare_routes(picture(28), SHORT, 5, draws=512, seed=0)
     assert abs(result.variance.jump_to_theory.z) > 4 and abs(result.variance.steps_to_jump.z) > 4
     assert abs(result.variance.steps_to_theory.z) < 4
 
