@@ -1,0 +1,172 @@
+"""`ReverseChain`: the reverse steps of one inference chain, every coefficient formed in float64 beforehand.
+
+A step is linear in x_t, in the network's output and in the noise. Its coefficients are read off the formulas of `notes` by evaluating those at ones
+and zeros, for the whole chain at once: no formula is written twice, and a step is only multiplications and additions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ddpm_space.device_table import DeviceTable, place_in
+from ddpm_space.learned_variance import LEARNED_VARIANCES
+from ddpm_space.notes.forward import q_cumulative_sample
+from ddpm_space.notes.reverse import posterior_coefficients, x_0_from_v
+from ddpm_space.schedule import NoiseSchedule
+
+VARIANCE_TYPES = ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", *LEARNED_VARIANCES, "given")
+
+SMALLEST_VARIANCE = 1e-20
+"""Keeps log(beta_tilde) finite where beta_tilde is 0, on the step to clean data."""
+
+
+class StepCoefficients(NamedTuple):
+    """The reverse step t -> s as numbers: Python floats, or tensors (B, 1, ..., 1) for a batch of timesteps.
+
+    x_0_hat = (x_t + from_output output) / from_sample for eps, from_sample x_t + from_output output for v;
+    mu_theta = coef_x_0 x_0_hat + coef_x_t x_t; sigma = sigma_t, or 1 where the network supplies it, and always 0 on the step to clean data.
+    """
+
+    from_sample: float | Tensor
+    from_output: float | Tensor
+    coef_x_0: float | Tensor
+    coef_x_t: float | Tensor
+    sigma: float | Tensor
+    log_beta_tilde: float | Tensor
+    log_beta: float | Tensor
+
+
+class ReverseChain:
+    """The chain that visits `timesteps` and ends at clean data [N7, N8].
+
+    Args:
+        schedule: the training schedule.
+        timesteps: (steps,) int64, strictly descending, each in [0, len(schedule)), on any device.
+        prediction_type: one of `denoiser.PREDICTION_TYPES`; variance_type: one of VARIANCE_TYPES.
+        given_variance: for "given", sigma_t^2 by training timestep; None for a t that the chain does not visit.
+    Raises:
+        ValueError: bad timesteps, or a given variance for other timesteps than the chain's.
+    """
+
+    def __init__(
+        self,
+        schedule: NoiseSchedule,
+        timesteps: Tensor,
+        prediction_type: str,
+        variance_type: str,
+        given_variance: Sequence[float | None] | None = None,
+    ) -> None:
+        # Where alpha_bar is 0 at t and at s, nothing says how x_s follows from x_t: only the last of such timesteps can start a step.
+        dead = int((schedule.alpha_bar_at(timesteps) == 0).sum())
+        self._visited = timesteps[max(dead - 1, 0) :]
+        chain = schedule.respaced(self._visited)
+        self.timesteps = chain.timesteps.tolist()
+        self._previous = dict(zip(self.timesteps, [-1, *self.timesteps[:-1]]))
+        if given_variance is not None:
+            given = _given_on_chain(given_variance, self.timesteps)
+        self.sigma2 = given if given_variance is not None else chain.beta if variance_type.startswith("fixed_large") else chain.beta_tilde
+        """(steps,) float64 in the order of `timesteps`; for a learned variance, the smaller of its two bounds."""
+        self._table = torch.stack(self._coefficients(chain, prediction_type, learned=variance_type in LEARNED_VARIANCES))
+        self._rows = {t: StepCoefficients(*row) for t, row in zip(self.timesteps, self._table.T.tolist())}
+        self._alpha_bar = schedule.alpha_bar
+        self._batch_table: DeviceTable | None = None
+
+    def _coefficients(self, chain: NoiseSchedule, prediction_type: str, *, learned: bool) -> list[Tensor]:
+        alpha_bar_t = chain.alpha_bar
+        if prediction_type == "v_prediction":
+            from_sample, from_output = weights(x_0_from_v, alpha_bar_t)
+        else:
+            # x_t = signal x_0 + noise eps, solved for x_0 in the order that rounds least: the difference first, then one division, by zero
+            # only where no signal is left.
+            from_sample, noise = noising_weights(alpha_bar_t)
+            from_output = -noise
+        coef_x_0, coef_x_t = posterior_coefficients(alpha_bar_t, chain.alpha_bar_prev)
+        sigma = torch.ones_like(self.sigma2) if learned else self.sigma2.sqrt()
+        sigma = torch.cat([torch.zeros(1, dtype=torch.float64), sigma[1:]])
+        return [from_sample, from_output, coef_x_0, coef_x_t, sigma, chain.beta_tilde.clamp(min=SMALLEST_VARIANCE).log(), chain.beta.log()]
+
+    def at(self, timestep: int | Tensor, like: Tensor) -> tuple[StepCoefficients, bool]:
+        """The coefficients of the step that starts at t, and whether it draws noise: not at t = 0.
+
+        Args:
+            timestep: t as an int, as a tensor of one element, or (B,). A tensor on an accelerator is not read: it is recognised as an element of the
+                timesteps that this chain was made from, or else looked up where `like` lives, where a t that is not visited gives NaN.
+            like: (B, ...) the sample.
+        Returns:
+            numbers, or for several timesteps and unrecognised tensors (B, 1, ..., 1) tensors in like's dtype, on its device; these always draw.
+        Raises:
+            ValueError: t is not one of the chain's timesteps, or there are neither one nor B of them.
+        """
+        if not isinstance(timestep, Tensor):
+            return self.row(timestep), timestep > 0
+        if timestep.numel() == 1:
+            if timestep.device.type == "cpu":
+                return self.at(timestep.item(), like)
+            place = place_in(self._visited, timestep)
+            if place is not None:
+                return self.at(self.timesteps[-1 - place], like)
+        elif timestep.device.type == "cpu":
+            for t in timestep.tolist():
+                self.row(t)
+        if self._batch_table is None:
+            by_t = torch.full((len(self._table), len(self._alpha_bar)), torch.nan, dtype=torch.float64)
+            by_t[:, self.timesteps] = self._table
+            self._batch_table = DeviceTable(by_t)
+        return StepCoefficients(*self._batch_table.at(timestep, like)), True
+
+    def row(self, t: int) -> StepCoefficients:
+        """The coefficients of the step that starts at t, as numbers.
+
+        Raises:
+            ValueError: t is not one of the chain's timesteps.
+        """
+        row = self._rows.get(t)
+        if row is None:
+            raise ValueError(self._not_visited(t))
+        return row
+
+    def previous(self, t: int) -> int:
+        """s, where the step from t leads; -1 is clean data. Raises ValueError like `row`."""
+        self.row(t)
+        return self._previous[t]
+
+    def _not_visited(self, t: int) -> str:
+        if not 0 <= t < len(self._alpha_bar):
+            return f"timestep {t} is outside the chain: use 0 <= t <= {len(self._alpha_bar) - 1}"
+        if t > self.timesteps[-1] and self._alpha_bar[self.timesteps[-1]] == 0:
+            return (
+                f"alpha_bar is 0 at t = {self.timesteps[-1]} already, so no step leads back from t = {t}: use smaller betas, or start the chain there"
+            )
+        shown = ", ".join(map(str, self.timesteps[::-1][:4]))
+        return (
+            f"timestep {t} is not one of the {len(self.timesteps)} that this chain visits ({shown}, ...): take them from scheduler.timesteps, "
+            "or choose them with set_timesteps"
+        )
+
+
+def weights(function: Callable[[Tensor, Tensor, Tensor], Tensor], alpha_bar_t: Tensor) -> tuple[Tensor, Tensor]:
+    """The two weights of a formula that is linear in its two samples: its values at (1, 0) and at (0, 1) for every alpha_bar_t (T,)."""
+    one, zero = torch.ones_like(alpha_bar_t), torch.zeros_like(alpha_bar_t)
+    return function(one, zero, alpha_bar_t), function(zero, one, alpha_bar_t)
+
+
+def noising_weights(alpha_bar_t: Tensor) -> tuple[Tensor, Tensor]:
+    """The weights of x_0 and of eps in x_t [N6], for every alpha_bar_t (T,)."""
+    return weights(lambda x_0, eps, alpha_bar: q_cumulative_sample(x_0, alpha_bar, eps=eps), alpha_bar_t)
+
+
+def _given_on_chain(given_variance: Sequence[float | None], timesteps: Sequence[int]) -> Tensor:
+    """Take the given variances of the chain's timesteps (ascending); they must be given for exactly these."""
+    given_at = [t for t, value in enumerate(given_variance) if value is not None]
+    if given_at != list(timesteps):
+        extra, missing = sorted(set(given_at) - set(timesteps)), sorted(set(timesteps) - set(given_at))
+        where = f"none for t = {missing[0]}" if missing else f"also one for t = {extra[0]}, which the chain skips"
+        raise ValueError(
+            f"given_variance has {len(given_at)} values for a chain of {len(timesteps)} steps, {where}: a step's variance depends on how far it "
+            "jumps, so give one for each timestep of this chain and None for every other"
+        )
+    return torch.tensor([given_variance[t] for t in given_at], dtype=torch.float64)
