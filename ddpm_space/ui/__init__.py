@@ -1,0 +1,31 @@
+"""The page: its table of contents. A tab is one module; words are in `text`, what the browser does is in `static`, the look in `theme`."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from ddpm_space.ui import api, loss, noising, sampling
+from ddpm_space.ui.model import ModelSlot
+from ddpm_space.ui.text import T
+from ddpm_space.ui.widgets import panel
+
+
+def build_app(model: ModelSlot) -> gr.Blocks:
+    """Build the page around a model that may still be loading.
+
+    Args:
+        model: asked for by the tabs that need it, when they need it.
+    Returns:
+        the Blocks; `launch.start` opens them with the language, the look and the browser side in place.
+    """
+    with gr.Blocks(title="ddpm_space", analytics_enabled=False, delete_cache=(3600, 3600)) as app:
+        panel("header", {})
+        with gr.Tabs():
+            with gr.Tab(T("tab.noising"), id="noising"):
+                noising.build()
+            with gr.Tab(T("tab.sampling"), id="sampling"):
+                sampling.build(app, model)
+            with gr.Tab(T("tab.loss"), id="loss"):
+                loss.build(app, model)
+        api.build(model)
+    return app.queue(default_concurrency_limit=4, max_size=48)

@@ -1,0 +1,117 @@
+"""The named API endpoints: the main actions for `gradio_client`, with files in, pictures and numbers out. Their errors are in English.
+
+The tabs' own events are private: what they send is made for the page's scripts.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from ddpm_space import loss, noising
+from ddpm_space.errors import TextError
+from ddpm_space.images import grid, load_image, to_pil
+from ddpm_space.likelihood import BOUND_VARIANCES
+from ddpm_space.sampling import SamplingSettings
+from ddpm_space.sampling import sample as sample_frames
+from ddpm_space.schedule import SCHEDULES, NoiseSchedule
+from ddpm_space.ui.forms import one_of, timestep_list, whole_number
+from ddpm_space.ui.loss import shorter_chain
+from ddpm_space.ui.model import ModelSlot
+from ddpm_space.ui.sampling import MAX_IMAGES
+from ddpm_space.ui.widgets import HEAVY
+
+MAX_SIDE = 256
+MAX_DRAWS = 64
+T = 1000
+
+
+def build(model: ModelSlot) -> None:
+    """Declare the endpoints on components that no page shows."""
+    with gr.Column(visible=False):
+        image = gr.File(label="image", type="filepath")
+        schedule, t, seed = gr.Textbox("linear", label="schedule"), gr.Number(250, label="t"), gr.Number(0, label="seed")
+        size, channels = gr.Number(28, label="size"), gr.Number(1, label="channels")
+        draws, timesteps = gr.Number(16, label="draws"), gr.Textbox("10, 100, 500", label="timesteps")
+        images, steps = gr.Number(16, label="num_images"), gr.Number(50, label="num_steps")
+        variance, spacing = gr.Textbox("fixed_small", label="variance_type"), gr.Textbox("trailing", label="spacing")
+        clip, chain = gr.Checkbox(True, label="clip_sample"), gr.Number(100, label="chain_steps")
+        picture, numbers = gr.Image(label="picture", format="png"), gr.JSON(label="numbers")
+
+    def endpoint(handler: Callable, inputs: list, outputs: list, **options: Any) -> None:
+        gr.on([], plain_errors(handler), inputs, outputs, api_name=handler.__name__, api_description=handler.__doc__, **options)
+
+    def sample(num_images: float, num_steps: float, variance_type: str, spacing: str, clip_sample: bool, seed: float) -> tuple[Image.Image, dict]:
+        """Generate images with the app's model; returns one PNG sheet and the settings. At most 36 images."""
+        loaded = model.get()
+        longest = len(loaded.denoiser.schedule)
+        count, number = whole_number(num_images, "num_images", 1, MAX_IMAGES), whole_number(num_steps, "num_steps", 1, longest)
+        settings = SamplingSettings(count, number, spacing, variance_type, bool(clip_sample), whole_number(seed, "seed"), longest)
+        *_, last = sample_frames(loaded.denoiser, loaded.shape, settings, device=loaded.device)
+        return grid(last.x_prev, columns=round(count**0.5 + 0.49)), {**asdict(settings), "model": loaded.source}
+
+    def eps_errors(image: str, timesteps: str, draws: float, seed: float) -> dict:
+        """Mean squared error of eps_theta for one image at the given timesteps ("10, 100, 500"), each with its standard error, and L_simple."""
+        loaded = model.get()
+        x_0 = load_image(image, channels=loaded.channels, size=loaded.sample_size)
+        chosen, count = timestep_list(timesteps, len(loaded.denoiser.schedule)), whole_number(draws, "draws", 2, MAX_DRAWS)
+        rows = loss.eps_errors(loaded.denoiser, x_0, chosen, draws=count, seed=whole_number(seed, "seed"))
+        simple = loss.simple_loss(loaded.denoiser, x_0, draws=2 * count, seed=whole_number(seed, "seed"))
+        return {"errors": [{"t": row.t, "mse": row.mse, "standard_error": row.standard_error} for row in rows], "L_simple": asdict(simple)}
+
+    def bits_per_dim(image: str, chain_steps: float, draws: float, variance_type: str, clip_sample: bool, seed: float) -> dict:
+        """Variational bound of one image in bits/dim: L_T, the sum of L_{t-1}, L_0 and their total, along `chain_steps` steps of the model's chain."""
+        loaded = model.get()
+        steps = whole_number(chain_steps, "chain_steps", 1, len(loaded.denoiser.schedule))
+        x_0 = load_image(image, channels=loaded.channels, size=loaded.sample_size)
+        *_, last = loss.bound_terms(
+            loaded.denoiser,
+            x_0,
+            draws=whole_number(draws, "draws", 2, MAX_DRAWS),
+            schedule=shorter_chain(loaded.denoiser.schedule, steps),
+            variance=one_of(variance_type, "variance_type", BOUND_VARIANCES),
+            clip_x0=bool(clip_sample),
+            seed=whole_number(seed, "seed"),
+        )
+        return {"total": asdict(last.running), **{kind: asdict(part) for kind, part in last.parts.items()}, "chain_steps": steps}
+
+    endpoint(noise_image, [image, schedule, t, seed, size, channels], [picture, numbers])
+    endpoint(compare_routes, [image, schedule, t, draws, seed], [numbers])
+    endpoint(sample, [images, steps, variance, spacing, clip, seed], [picture, numbers], **HEAVY)
+    endpoint(eps_errors, [image, timesteps, draws, seed], [numbers], **HEAVY)
+    endpoint(bits_per_dim, [image, chain, draws, variance, clip, seed], [numbers], **HEAVY)
+
+
+def noise_image(image: str, schedule: str, t: float, seed: float, size: float, channels: float) -> tuple[Image.Image, dict]:
+    """Noise an image to step t of a schedule with T = 1000 in one jump; returns x_t as PNG, and alpha_bar_t, sqrt(alpha_bar_t) and the like."""
+    side, depth = whole_number(size, "size", 8, MAX_SIDE), 1 if whole_number(channels, "channels", 1, 3) == 1 else 3
+    x_0 = load_image(image, channels=depth, size=side)
+    chain = NoiseSchedule.make(one_of(schedule, "schedule", tuple(SCHEDULES)), T)
+    noised = noising.noise_image(x_0, chain, whole_number(t, "t", 0, T - 1), seed=whole_number(seed, "seed"))
+    names = ("t", "alpha_bar_t", "signal", "sigma", "snr")
+    return to_pil(noised.x_t), {name: getattr(noised, name) for name in names}
+
+
+def compare_routes(image: str, schedule: str, t: float, draws: float, seed: float) -> dict:
+    """Noise an image (28 x 28, gray) by t + 1 single steps and by one jump, `draws` times each; returns what differs, with standard errors."""
+    chain = NoiseSchedule.make(one_of(schedule, "schedule", tuple(SCHEDULES)), T)
+    step, count = whole_number(t, "t", 0, T - 1), whole_number(draws, "draws", 2, MAX_DRAWS)
+    return asdict(noising.compare_routes(load_image(image, size=28), chain, step, draws=count, seed=whole_number(seed, "seed")))
+
+
+def plain_errors(handler: Callable) -> Callable:
+    """Pass a user's mistake on as its one sentence; anything else stays in the server's log."""
+
+    @functools.wraps(handler)
+    def inner(*arguments: Any) -> Any:
+        try:
+            return handler(*arguments)
+        except TextError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return inner

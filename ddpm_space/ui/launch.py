@@ -1,0 +1,80 @@
+"""Start the app: the console command `ddpm-space`, and `python app.py`.
+
+    ddpm-space --model PATH_OR_HUB_ID --port 7860
+
+The environment variable DDPM_SPACE_MODEL stands for --model where there is no command line (a Space).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import Any
+
+# Read when gradio and huggingface_hub are imported: nothing leaves this machine unless a Hub model is asked for.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from ddpm_space.ui import build_app
+from ddpm_space.ui.head import PageHead, static_routes
+from ddpm_space.ui.model import ModelSlot
+from ddpm_space.ui.text import I18N
+from ddpm_space.ui.theme import theme
+
+DEFAULT_MODEL = "bundled:mnist"
+
+
+def launch_options() -> dict[str, Any]:
+    """Arguments of `Blocks.launch` that belong to this app: language, look, nothing recorded, no other host."""
+    return {
+        "theme": theme(),
+        "i18n": I18N,
+        "app_kwargs": {"middleware": [Middleware(PageHead)], "routes": static_routes()},
+        "run_history": False,
+        "enable_monitoring": False,
+        "max_file_size": "20mb",
+        "show_error": False,
+        "strict_cors": True,
+        "ssr_mode": False,
+        "mcp_server": False,
+        "pwa": False,
+        "footer_links": ["api", "settings"],
+    }
+
+
+def start(model: str, *, host: str | None = None, port: int | None = None, quiet: bool = False) -> gr.Blocks:
+    """Open the page, then load the model beside it.
+
+    Args:
+        model: "bundled:mnist", a folder, or a Hub id.
+        host, port: where to listen; Gradio's defaults and environment variables when None.
+    Returns:
+        the running app; `close()` ends it.
+    """
+    slot = ModelSlot(model)
+    app = build_app(slot)
+    app.launch(prevent_thread_lock=True, server_name=host, server_port=port, quiet=quiet, **launch_options())
+    slot.start()
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="ddpm-space", description="DDPM, opened up: noising, sampling and loss in the browser.")
+    parser.add_argument(
+        "--model",
+        default=os.environ.get("DDPM_SPACE_MODEL") or DEFAULT_MODEL,
+        help="a folder, a Hub id user/repo[@revision], or bundled:NAME (default: $DDPM_SPACE_MODEL, then %(default)s)",
+    )
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, or $GRADIO_SERVER_NAME)")
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860, or $GRADIO_SERVER_PORT)")
+    options = parser.parse_args(arguments)
+    start(options.model, host=options.host, port=options.port).block_thread()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+// Mounts the panels: each `gr.HTML` of Python's `widgets.panel` calls `ddpm.mount`, and each new value of it is drawn by its panel.
+import { bound } from "./bound.js";
+import { errors } from "./errors.js";
+import { film } from "./film.js";
+import { header, model, section } from "./heading.js";
+import { noising } from "./noising.js";
+import { path } from "./path.js";
+import { picker } from "./picker.js";
+import { reverseStep } from "./reverse_step.js";
+import { routes } from "./routes.js";
+import { seen } from "./seen.js";
+import { step } from "./store.js";
+import { errorText, node, say } from "./text.js";
+
+const PANELS = { header, section, model, picker, noising, path, routes, seen, film, step: reverseStep, errors, bound };
+
+// While an event waits for its turn or for the model, its panel says so; the event's inputs pass through unchanged.
+const waitingNotes = {};
+const waitIn = (panel) => (...inputs) => {
+  waitingNotes[panel]?.();
+  return inputs;
+};
+window.ddpm.waiting = { film: waitIn("film"), errors: waitIn("errors"), bound: waitIn("bound") };
+
+// A stop ends the event between two of its answers: the panel keeps what has arrived and says that it is not all.
+const stopNotes = {};
+const stopIn = (panel) => () => stopNotes[panel]?.();
+window.ddpm.stopped = { errors: stopIn("errors"), bound: stopIn("bound") };
+
+window.ddpm.onStep = (time) => step.set(Number(time));
+
+window.ddpm.mount = (element, props, trigger, watch) => {
+  const root = element.querySelector("[data-panel]");
+  const notice = node("div", { className: "error-note", role: "alert", hidden: true });
+  const body = node("div", { className: "panel-body" });
+  const empty = props.empty ? say("p", props.empty, {}, "empty") : null;
+  const waiting = say("p", "wait.turn", {}, "waiting-note");
+  waiting.setAttribute("role", "status");
+  waiting.hidden = true;
+  waitingNotes[root.dataset.panel] = () => {
+    waiting.hidden = false;
+    notice.hidden = true;
+  };
+  root.replaceChildren(notice, waiting, ...(empty ? [empty] : []), body);
+  const draw = PANELS[root.dataset.panel](body, { props, trigger });
+  if (empty) body.hidden = true;
+  let latest = null;
+  stopNotes[root.dataset.panel] = () => {
+    waiting.hidden = true;
+    if (latest && body.dataset.phase === "running") draw({ ...latest, stopped: true });
+  };
+
+  const update = () => {
+    if (!props.value) return;
+    const payload = JSON.parse(props.value);
+    waiting.hidden = true;
+    notice.hidden = !payload.error;
+    root.dataset.state = payload.error ? "error" : "drawn";
+    if (payload.error) {
+      notice.textContent = errorText(payload.error);
+      return;
+    }
+    if (empty) empty.hidden = true;
+    body.hidden = false;
+    latest = payload;
+    draw?.(payload);
+  };
+  watch("value", update);
+  update();
+};

@@ -1,0 +1,76 @@
+// The error of eps_theta at chosen t: the noise beside the prediction, the mean square with its standard error, and L_simple.
+import { chart } from "./chart.js";
+import { decode, paintPlanes, paintSheet, tile } from "./picture.js";
+import { ROLE_TEX, node, number, rich, say, t, tex, withError } from "./text.js";
+
+const NOISE_RANGE = 3; // eps has no bound; three standard deviations are shown as black and white
+
+export function errors(root) {
+  const status = node("p", { className: "status", role: "status" });
+  const simple = node("p", { className: "verdict" });
+  const cards = node("div", { className: "error-cards" });
+  const plot = node("div", { className: "wide-chart" });
+  const scale = node("p", { className: "note" });
+  root.append(status, simple, cards, plot, scale);
+  const draw = chart(plot);
+
+  return (payload) => {
+    root.dataset.phase = payload.stopped ? "stopped" : payload.simple ? "finished" : "running";
+    const counts = { done: payload.rows.length, total: payload.total, draws: payload.draws };
+    status.replaceChildren(say("span", `errors.${root.dataset.phase}`, counts));
+    cards.replaceChildren(...payload.rows.map(card));
+    simple.hidden = !payload.simple;
+    if (payload.simple) {
+      const { mean, se, draws } = payload.simple;
+      simple.replaceChildren(say("span", "errors.simple", { value: withError(mean, se), draws }));
+      simple.dataset.exact = String(mean);
+    }
+    rich(scale, t("errors.scale", { range: NOISE_RANGE, count: payload.draws }));
+    plot.hidden = payload.rows.length < 2;
+    draw(spec(payload));
+  };
+}
+
+function card(row) {
+  const noise = (symbol, role, key, values) => {
+    const { figure, canvas } = tile({ role, symbol, textKey: key });
+    const numbers = decode(values);
+    paintPlanes(canvas, numbers, numbers.shape, NOISE_RANGE);
+    return figure;
+  };
+  const image = (symbol, role, key, values) => {
+    const { figure, canvas } = tile({ role, symbol, textKey: key });
+    const bytes = decode(values);
+    paintSheet(canvas, bytes, bytes.shape, 1);
+    return figure;
+  };
+  const value = node("p", { className: "card-value", dataset: { mse: String(row.mse), se: String(row.se) } }, withError(row.mse, row.se));
+  return node(
+    "div",
+    { className: "error-card", dataset: { t: String(row.t) } },
+    tex(node("h4"), `t = ${row.t}`),
+    value,
+    node(
+      "div",
+      { className: "card-tiles" },
+      image(ROLE_TEX.xt, "xt", "errors.xt", row.x_t),
+      image(ROLE_TEX.x0hat, "p", "errors.x0hat", row.x_0_hat),
+      noise(ROLE_TEX.eps, "eps", "errors.eps", row.eps),
+      noise(ROLE_TEX.epsTheta, "p", "errors.eps_theta", row.eps_theta),
+    ),
+  );
+}
+
+function spec({ rows, T }) {
+  const sorted = [...rows].sort((one, other) => one.t - other.t);
+  const [x, y, error] = ["t", "mse", "se"].map((name) => sorted.map((row) => row[name]));
+  const top = Math.max(...y.map((value, index) => value + error[index]));
+  const low = Math.min(...y.map((value, index) => Math.max(value - error[index], value / 10)));
+  return {
+    title: t("errors.chart"),
+    x: { min: 0, max: T - 1, label: t("axis.t") },
+    y: { min: 10 ** Math.floor(Math.log10(low)), max: 10 ** Math.ceil(Math.log10(top)), log: true, label: t("axis.mse") },
+    lines: [{ name: "$\\lVert\\boldsymbol\\epsilon-\\boldsymbol\\epsilon_\\theta\\rVert^2/D$", role: "p", x, y, error, points: true }],
+    summary: sorted.map((row) => `t = ${row.t}: ${number(row.mse)}`).join("; "),
+  };
+}

@@ -1,0 +1,1 @@
+window.ddpm.mount(element, props, trigger, watch);

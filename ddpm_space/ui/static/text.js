@@ -1,0 +1,87 @@
+// Words and formulas: texts by id from the table that Python put into the page, numbers, and KaTeX (the copy that Gradio serves).
+
+const katexAddress = document.getElementById("ddpm-katex").href;
+const katex = import(katexAddress).then((module) => module.default);
+
+export function t(key, values = {}) {
+  const table = window.gradio_config?.i18n_translations?.[window.ddpm.language] ?? {};
+  if (!(key in table)) console.error(`no text for "${key}" in ${window.ddpm.language}`);
+  return (table[key] ?? key).replace(/\{(\w+)(?::[^}]*)?\}/g, (whole, name) => (name in values ? values[name] : whole));
+}
+
+// An error from Python: its sentence, with the names of fields and empty entries in the visitor's language.
+export function errorText({ key, values }) {
+  const shown = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value ?? t("error.empty")]));
+  if (key.startsWith("error.form.") && shown.name) shown.name = t(`field.${shown.name}`);
+  return t(key, shown);
+}
+
+export function node(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  const { dataset, ...rest } = properties;
+  Object.assign(element.dataset, dataset ?? {});
+  for (const [name, value] of Object.entries(rest)) {
+    if (name in element && name !== "role") element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// Render TeX into an element; \htmlClass{role-x0}{...} gives a symbol the colour of its role, in light and dark.
+export function tex(element, source, displayMode = false) {
+  element.dataset.tex = source;
+  katex.then((engine) => {
+    if (element.dataset.tex === source) engine.render(source, element, { displayMode, trust: true, strict: false, throwOnError: false });
+  });
+  return element;
+}
+
+// A text whose $...$ parts are formulas. Everything else is plain text: nothing is read as HTML.
+export function rich(element, source) {
+  element.replaceChildren(
+    ...source.split("$").map((part, index) => (index % 2 ? tex(node("span", { className: "formula" }), part) : document.createTextNode(part))),
+  );
+  return element;
+}
+
+export const say = (tag, key, values, className = "") => rich(node(tag, { className }), t(key, values));
+
+export function number(value, digits = 4) {
+  if (value === null || value === undefined) return "–";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  const shown = size >= 1e5 || size < 1e-3 ? value.toExponential(digits - 2) : value.toPrecision(digits);
+  return shown.replace("-", "−").replace(/e\+?(−|-)?(\d+)$/, (_, sign, power) => ` × 10${sign ? "⁻" : ""}${superscript(power)}`).replace("-", "−");
+}
+
+const superscript = (digits) => [...digits].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]).join("");
+
+export function numberTex(value, digits = 4) {
+  const size = Math.abs(value);
+  if (value === 0 || (size < 1e5 && size >= 1e-3)) return value === 0 ? "0" : value.toPrecision(digits);
+  const [mantissa, power] = value.toExponential(digits - 2).split("e");
+  return `${mantissa}\\times10^{${Number(power)}}`;
+}
+
+// value ± error, the value written to the error's second digit.
+export function withError(value, error) {
+  if (!error) return number(value);
+  const decimals = Math.max(0, Math.min(12, 1 - Math.floor(Math.log10(error))));
+  const scale = Math.max(Math.abs(value), error);
+  if (scale < 1e-3) {
+    const power = Math.floor(Math.log10(scale));
+    const shift = (x) => (x / 10 ** power).toFixed(Math.max(0, decimals + power));
+    return `(${shift(value)} ± ${shift(error)}) × 10⁻${superscript(String(-power))}`.replace("(-", "(−");
+  }
+  return `${value.toFixed(decimals)} ± ${error.toFixed(decimals)}`.replace(/^-/, "−");
+}
+
+export const ROLE_TEX = {
+  x0: "\\htmlClass{role-x0}{\\mathbf x_0}",
+  x0hat: "\\htmlClass{role-p}{\\hat{\\mathbf x}_0}",
+  xt: "\\htmlClass{role-xt}{\\mathbf x_t}",
+  eps: "\\htmlClass{role-eps}{\\boldsymbol\\epsilon}",
+  epsTheta: "\\htmlClass{role-p}{\\boldsymbol\\epsilon_\\theta}",
+};

@@ -1,0 +1,62 @@
+"""Sentences for what can go wrong: (Chinese, English). The English of the library's own errors is the library's, so that both always say the same."""
+
+from ddpm_space.images import IMAGE_ERRORS
+from ddpm_space.pipeline_folder import MODEL_ERRORS
+from ddpm_space.sampling import SETTINGS_ERRORS
+from ddpm_space.ui.forms import FORM_ERRORS
+
+CHINESE = {
+    "error.image.missing": "还没有图片：请选一张，或上传一张。",
+    "error.image.not_found": "找不到文件 {path}：请检查路径，或重新上传。",
+    "error.image.not_an_image": "“{name}”不是能读取的图片：请用 PNG、JPEG、GIF、WebP、BMP、TIFF 或 AVIF 文件。",
+    "error.image.too_many_pixels": "图片有 {pixels} 个像素，最多接受 {max_pixels} 个。请缩小后再试。",
+    "error.image.damaged": "“{name}”已损坏或不完整（{reason}）：请重新保存或重新下载。",
+    "error.image.not_finite": "{name} 含有 NaN 或无穷大（{total} 个值中有 {count} 个）：每个值都必须是有限的数。",
+    "error.image.range": "图片的取值从 {low} 到 {high}：请使用 {expected}。",
+    "error.image.array": "形状为 {shape}、类型为 {dtype} 的数组不是图片：请用 (H, W)、(H, W, 3) 或 (H, W, 4) 的 uint8、uint16 或浮点数组。",
+    "error.model.unknown_bundled": "没有名为“{name}”的内置模型：可用的是 {known}。",
+    "error.model.not_found": "没有文件夹“{source}”，它也不像 user/model 这样的 Hub 名称：请检查拼写。",
+    "error.model.not_a_pipeline": "“{source}”不是 diffusers 的 pipeline 文件夹：缺少 {missing}。请给出训练程序写出的那个文件夹。",
+    "error.model.remote_code": "“{source}”要求运行它自带的代码（{found}），这里一律不运行：请用 diffusers 自己的类保存的 pipeline。",
+    "error.model.architecture": "“{source}”里是 {found}；这里只能用含 UNet2DModel 的 pipeline，例如 DDPMPipeline。",
+    "error.model.class_conditional": "“{source}”需要类别标签：这里只能用无条件模型。",
+    "error.model.channels": "“{source}”有 {found} 个通道：这里只能显示灰度（1）或 RGB（3）图像。",
+    "error.model.size": "“{source}”的 sample_size 是 {found}：这里只能用写明了边长的正方形图像。",
+    "error.model.no_safetensors": "“{source}”的权重只有 pickle 文件（.bin），它能执行任意代码：请另存为 safetensors。",
+    "error.model.no_weights": "“{source}”没有权重：缺少 {missing}。",
+    "error.model.damaged": "“{source}”的 {file} 已损坏或不完整（{reason}）：请重新复制或下载。",
+    "error.model.weights_mismatch": "“{source}”的权重与它的 config.json 对不上（{reason}）：两者必须出自同一次训练。",
+    "error.model.not_finite": "“{source}”的权重含有 NaN 或无穷大（在 {name} 中）：训练发散了，或文件已损坏。",
+    "error.model.scheduler": "“{source}”的调度器不能用：{reason}。",
+    "error.model.does_not_run": "“{source}”的网络在它自己尺寸的图像上运行失败：{reason}。",
+    "error.model.hub_missing": "从这里看不到 Hub 上的“{repo}”：请检查名称和版本；若是私有或受限仓库，请设置 HF_TOKEN。",
+    "error.model.offline": "“{repo}”不在本机，也没能从 Hub 取到（{reason}）：请检查网络，或改用本地文件夹。",
+    "error.model.too_large": "“{repo}”的权重有 {megabytes} MB，最多下载 {limit} MB。",
+    "error.settings.num_images": "图片数量不能是 {value}：请填 1 到 {highest} 的整数。",
+    "error.settings.num_steps": "步数不能是 {value}：请填 1 到 {highest} 的整数，{highest} 是模型自己的步数。",
+    "error.settings.spacing": "没有“{value}”这种步的间隔方式：可用的是 {known}。",
+    "error.settings.variance_type": "没有“{value}”这种方差：可用的是 {known}。",
+    "error.settings.seed": "种子不能是 {value}：请填 0 到 {highest} 的整数。",
+    "error.form.whole_number": "{name}不能是 {value}：请填 {lowest} 到 {highest} 的整数。",
+    "error.form.timesteps": "“{value}”不是时间步的列表：请填 0 到 {highest} 的整数，用逗号隔开。",
+    "error.form.too_many": "一次给了 {count} 个时间步，最多 {highest} 个。",
+    "error.form.choice": "{name}没有“{value}”这个选项：可用的是 {known}。",
+}
+
+FIELDS = {
+    "field.seed": ("种子", "Seed"),
+    "field.num_images": ("图片数量", "Number of images"),
+    "field.num_steps": ("步数", "Steps"),
+}
+
+LIBRARY_ENGLISH = {**IMAGE_ERRORS, **MODEL_ERRORS, **SETTINGS_ERRORS, **FORM_ERRORS}
+
+ERRORS = {
+    **{key: (CHINESE[key], english) for key, english in LIBRARY_ENGLISH.items()},
+    **FIELDS,
+    "error.empty": ("空", "empty"),
+    "error.unexpected": (
+        "出了意料之外的问题，已记入服务器日志。换个设置再试一次，或刷新页面。",
+        "Something unexpected went wrong and was written to the server's log. Try other settings, or reload the page.",
+    ),
+}

@@ -1,0 +1,58 @@
+"""Words of the page's frame, and of what the tabs share: (Chinese, English)."""
+
+PAGE = {
+    "header.page_title": ("DDPM 拆开看：加噪、采样、损失", "DDPM, opened up: noising, sampling, loss"),
+    "header.title": ("DDPM 拆开看", "DDPM, opened up"),
+    "header.lead": (
+        "把一张图加噪成纯噪声，看模型从噪声一步步画回来，再把损失逐项拆开。页面上每张图、每个数都是当场算出来的。",
+        "Turn a picture into noise, watch a model draw one back step by step, and take its loss apart. "
+        "Every picture and number here is computed for what you see.",
+    ),
+    "header.language": ("语言", "Language"),
+    "tab.noising": ("加噪", "Noising"),
+    "tab.sampling": ("采样", "Sampling"),
+    "tab.loss": ("损失", "Loss"),
+    "picker.label": ("选一张图", "Choose a picture"),
+    "picker.digit": ("数字 {digit}", "Digit {digit}"),
+    "picker.coat": ("外套（不是数字）", "Coat (not a digit)"),
+    "picker.sneaker": ("运动鞋（不是数字）", "Sneaker (not a digit)"),
+    "picker.upload": ("上传自己的图片", "Upload your own"),
+    "tile.xt": ("加噪后的图", "noised image"),
+    "tile.x0": ("原图", "clean image"),
+    "tile.eps": ("高斯噪声", "Gaussian noise"),
+    "axis.t": ("时间步 t", "step t"),
+    "axis.coefficient": ("系数", "coefficient"),
+    "axis.snr": ("信噪比", "signal-to-noise ratio"),
+    "axis.beta": ("单步方差", "variance of one step"),
+    "axis.mse": ("均方误差", "mean squared error"),
+    "axis.bits_term": ("每项 (bits/dim)", "bits/dim of the term"),
+    "axis.bits_sum": ("累计 (bits/dim)", "bits/dim so far"),
+    "unit.bits": ("bits/dim", "bits/dim"),
+    "wait.turn": (
+        "正在等待：模型还在加载，或者轮到你之前还有别人的任务……",
+        "Waiting: the model is still loading, or another visitor's run comes first…",
+    ),
+    "variance.fixed_small": ("较小：后验方差 β̃ₜ", "small: the posterior's β̃ₜ"),
+    "variance.fixed_large": ("较大：单步方差 βₜ", "large: the single step's βₜ"),
+    "model.loading": ("模型正在加载，通常只要几秒。", "The model is loading; this takes a few seconds."),
+    "model.line": (
+        "模型：{source}，{parameters} 百万参数，{size} × {size} 像素，{channels} 通道；训练用 {schedule} 调度，T = {T}。",
+        "Model: {source}, {parameters} million parameters, {size} × {size} pixels, {channels} channel(s); trained on the {schedule} schedule, T = {T}.",
+    ),
+    "model.epsilon": (
+        "网络直接预测噪声 $\\boldsymbol\\epsilon_\\theta$；$\\hat{\\mathbf x}_0$ 由它换算得到。",
+        "The network predicts the noise $\\boldsymbol\\epsilon_\\theta$; $\\hat{\\mathbf x}_0$ is converted from it.",
+    ),
+    "model.v_prediction": (
+        "网络预测的是速度 $\\mathbf v$，页面上的 $\\boldsymbol\\epsilon_\\theta$ 和 $\\hat{\\mathbf x}_0$ 都由 $\\mathbf v$ 精确换算得到。",
+        "The network predicts the velocity $\\mathbf v$; $\\boldsymbol\\epsilon_\\theta$ and $\\hat{\\mathbf x}_0$ on this page are converted from it exactly.",
+    ),
+    "model.sample": (
+        "网络直接预测原图 $\\hat{\\mathbf x}_0$；$\\boldsymbol\\epsilon_\\theta$ 由它换算得到。",
+        "The network predicts the clean image $\\hat{\\mathbf x}_0$; $\\boldsymbol\\epsilon_\\theta$ is converted from it.",
+    ),
+    "model.learned_variance": (
+        "这个网络还会预测方差，这里没有用到。",
+        "This network also predicts a variance, which is not used here.",
+    ),
+}
