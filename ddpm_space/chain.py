@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from ddpm_space.device_table import DeviceTable, place_in
-from ddpm_space.learned_variance import LEARNED_VARIANCES
 from ddpm_space.notes.forward import q_cumulative_sample
 from ddpm_space.notes.reverse import posterior_coefficients, x_0_from_v
 from ddpm_space.schedule import NoiseSchedule
 
+LEARNED_VARIANCES = ("learned", "learned_range")
 VARIANCE_TYPES = ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", *LEARNED_VARIANCES, "given")
 
 SMALLEST_VARIANCE = 1e-20
@@ -101,22 +101,27 @@ class ReverseChain:
         Raises:
             ValueError: t is not one of the chain's timesteps, or there are neither one nor B of them.
         """
-        if not isinstance(timestep, Tensor):
-            return self.row(timestep), timestep > 0
-        if timestep.numel() == 1:
-            if timestep.device.type == "cpu":
-                return self.at(timestep.item(), like)
-            place = place_in(self._visited, timestep)
-            if place is not None:
-                return self.at(self.timesteps[-1 - place], like)
-        elif timestep.device.type == "cpu":
-            for t in timestep.tolist():
-                self.row(t)
+        if isinstance(timestep, Tensor):
+            if timestep.numel() > 1:
+                if timestep.is_cpu:
+                    for t in timestep.tolist():
+                        self.row(t)
+                return self._batch(timestep, like), True
+            if timestep.is_cpu:
+                timestep = timestep.item()
+            else:
+                place = place_in(self._visited, timestep)
+                if place is None:
+                    return self._batch(timestep, like), True
+                timestep = self.timesteps[-1 - place]
+        return self.row(timestep), timestep > 0
+
+    def _batch(self, timesteps: Tensor, like: Tensor) -> StepCoefficients:
         if self._batch_table is None:
             by_t = torch.full((len(self._table), len(self._alpha_bar)), torch.nan, dtype=torch.float64)
             by_t[:, self.timesteps] = self._table
             self._batch_table = DeviceTable(by_t)
-        return StepCoefficients(*self._batch_table.at(timestep, like)), True
+        return StepCoefficients(*self._batch_table.at(timesteps, like))
 
     def row(self, t: int) -> StepCoefficients:
         """The coefficients of the step that starts at t, as numbers.
@@ -157,6 +162,36 @@ def weights(function: Callable[[Tensor, Tensor, Tensor], Tensor], alpha_bar_t: T
 def noising_weights(alpha_bar_t: Tensor) -> tuple[Tensor, Tensor]:
     """The weights of x_0 and of eps in x_t [N6], for every alpha_bar_t (T,)."""
     return weights(lambda x_0, eps, alpha_bar: q_cumulative_sample(x_0, alpha_bar, eps=eps), alpha_bar_t)
+
+
+def split_output(model_output: Tensor, sample: Tensor) -> tuple[Tensor, Tensor]:
+    """Split what a network with a learned variance returns, (B, 2C, ...), into its prediction and its variance.
+
+    Raises:
+        ValueError: the network has not twice the sample's channels.
+    """
+    channels = sample.shape[1]
+    if model_output.shape[1] != 2 * channels:
+        raise ValueError(
+            f"a learned variance needs {2 * channels} output channels for {channels} of the sample, not {model_output.shape[1]}: "
+            "use a fixed variance_type, or a network with twice the channels"
+        )
+    return model_output[:, :channels], model_output[:, channels:]
+
+
+def learned_sigma(predicted: Tensor, variance_type: str, log_beta_tilde: float | Tensor, log_beta: float | Tensor) -> Tensor:
+    """sigma_t from the network's second half: the root of a variance, or between the two fixed ones on the log scale [Nichol 2021 eq. 15].
+
+    Args:
+        predicted: (B, C, ...), for "learned" the variance, for "learned_range" the position from -1 (beta_tilde) to 1 (beta).
+        variance_type: one of LEARNED_VARIANCES; log_beta_tilde, log_beta: numbers or (B, 1, ...).
+    Returns:
+        (B, C, ...) standard deviations.
+    """
+    if variance_type == "learned":
+        return predicted.sqrt()
+    share = (predicted + 1) / 2
+    return (0.5 * (share * log_beta + (1 - share) * log_beta_tilde)).exp()
 
 
 def _given_on_chain(given_variance: Sequence[float | None], timesteps: Sequence[int]) -> Tensor:

@@ -17,9 +17,8 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from ddpm_space import export
-from ddpm_space.chain import ReverseChain, noising_weights, weights
+from ddpm_space.chain import LEARNED_VARIANCES, ReverseChain, learned_sigma, noising_weights, split_output, weights
 from ddpm_space.device_table import DeviceTable
-from ddpm_space.learned_variance import LEARNED_VARIANCES, learned_sigma, split_output
 from ddpm_space.notes.forward import q_between, q_between_sample
 from ddpm_space.notes.reverse import q_posterior, velocity
 from ddpm_space.schedule import TERMINAL_ALPHA_BAR_LIMIT
@@ -35,6 +34,12 @@ class NotesDDPMSchedulerOutput(BaseOutput):
 
     prev_sample: Tensor
     pred_original_sample: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        # What diffusers' general form does for any fields, in a third of its time.
+        self["prev_sample"] = self.prev_sample
+        if self.pred_original_sample is not None:
+            self["pred_original_sample"] = self.pred_original_sample
 
 
 class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
@@ -58,6 +63,7 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
 
     _compatibles = [scheduler.name for scheduler in KarrasDiffusionSchedulers]  # noqa: RUF012 - declared so by SchedulerMixin
     order = 1
+    _chain: ReverseChain | None = None
 
     @by_keyword
     @register_to_config
@@ -127,8 +133,7 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
     @timesteps.setter
     def timesteps(self, timesteps: Tensor) -> None:
         self._timesteps = timesteps
-        self._chain: ReverseChain | None = None
-        self._chain_key: tuple = ()
+        self._chain = None
 
     def set_timesteps(
         self, num_inference_steps: int | None = None, device: str | torch.device | None = None, timesteps: Sequence[int] | None = None
@@ -209,20 +214,19 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         elif config.prediction_type == "v_prediction":
             x_0_hat = (model_output * row.from_output).add_(sample * row.from_sample)
         else:
-            x_0_hat = model_output
+            x_0_hat = model_output.clone()
         if config.thresholding:
             x_0_hat = dynamic_threshold(x_0_hat, config.dynamic_thresholding_ratio, config.sample_max_value)
         elif config.clip_sample:
-            x_0_hat = x_0_hat.clamp(-config.clip_sample_range, config.clip_sample_range)
+            x_0_hat.clamp_(-config.clip_sample_range, config.clip_sample_range)
 
         x_s = (x_0_hat * row.coef_x_0).add_(sample * row.coef_x_t)
         if draws_noise:
             # Drawn also where sigma_t is 0, as diffusers does: a generator is then in the same state after the same chain.
             noise = randn_tensor(model_output.shape, generator=generator, device=model_output.device, dtype=noise_dtype)
-            x_s.add_(
-                noise
-                * (row.sigma if predicted is None else learned_sigma(predicted, config.variance_type, row.log_beta_tilde, row.log_beta) * row.sigma)
-            )
+            if predicted is not None:
+                noise = noise * learned_sigma(predicted, config.variance_type, row.log_beta_tilde, row.log_beta)
+            x_s.add_(noise.mul_(row.sigma))
         return NotesDDPMSchedulerOutput(prev_sample=x_s, pred_original_sample=x_0_hat) if return_dict else (x_s, x_0_hat)
 
     def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -291,13 +295,15 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
             return learned_sigma(predicted_variance, variance_type or self.config.variance_type, row.log_beta_tilde, row.log_beta) ** 2
         return chain.sigma2[chain.timesteps.index(int(t))]
 
+    def register_to_config(self, **options: Any) -> None:
+        """Change the config; pipelines switch the prediction type that way after construction, so the coefficients have to follow."""
+        super().register_to_config(**options)
+        self._chain = None
+
     def _reverse_chain(self) -> ReverseChain:
-        # The config can change after construction (register_to_config), and pipelines do change the prediction type that way.
-        config = self.config
-        key = (config.prediction_type, config.variance_type, config.given_variance)
-        if self._chain is None or self._chain_key != key:
-            check_options(config)
-            self._chain, self._chain_key = self._build_chain(config.variance_type), key
+        if self._chain is None:
+            check_options(self.config)
+            self._chain = self._build_chain(self.config.variance_type)
         return self._chain
 
     def _build_chain(self, variance_type: str) -> ReverseChain:
