@@ -35,9 +35,7 @@ class DigitClassifier(nn.Module):
         def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
             return [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
 
-        self.body = nn.Sequential(
-            *block(1, 16, 1), *block(16, 32, 2), *block(32, 32, 1), *block(32, 64, 2), *block(64, 64, 2), nn.Flatten()
-        )
+        self.body = nn.Sequential(*block(1, 16, 1), *block(16, 32, 2), *block(32, 32, 1), *block(32, 64, 2), *block(64, 64, 2), nn.Flatten())
         self.to_features = nn.Sequential(nn.Dropout(0.2), nn.Linear(64 * 4 * 4, NUM_FEATURES), nn.ReLU())
         self.to_logits = nn.Linear(NUM_FEATURES, 10)
 
