@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from training.config import TrainConfig
+from training.machine import describe
 
 CREDITS = {
     "mnist": (
@@ -20,13 +20,6 @@ CREDITS = {
     )
 }
 """Licence notices by a word in the data set's name; Fashion-MNIST is another set, under another licence."""
-
-
-def machine() -> str:
-    """The kind of machine, without its name: what decides how long a run takes."""
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    return f"{torch.get_num_threads()} CPU threads"
 
 
 def command() -> str:
@@ -44,11 +37,13 @@ def versions() -> str:
     return ", ".join([f"Python {python}", *(f"{name} {version(name)}" for name in ("torch", "diffusers", "accelerate"))])
 
 
-def model_card(config: TrainConfig, *, data_name: str, data_size: int, parameters: int, images: int, seconds: float, loss: float) -> str:
+def model_card(
+    config: TrainConfig, *, data_name: str, data_size: int, parameters: int, images: int, seconds: float, loss: float, precision: str
+) -> str:
     """Text of README.md for a model folder.
 
     Args:
-        images: seen so far, repeats counted; seconds: of training, without sampling and saving; loss: mean over the last steps.
+        images: seen so far, repeats counted; seconds: of training, without sampling and saving; loss: mean over the last steps; precision: as used.
     """
     front: dict[str, Any] = {
         "library_name": "diffusers",
@@ -59,6 +54,10 @@ def model_card(config: TrainConfig, *, data_name: str, data_size: int, parameter
         front["datasets"] = [config.dataset]
     credit = next((text for word, text in CREDITS.items() if word in data_name.lower() and "fashion" not in data_name.lower()), "")
     size = f"{config.resolution} x {config.resolution} {'gray' if config.channels == 1 else 'RGB'}"
+    origin = f", started from `{config.init_from}`" if config.init_from else ""
+    rescaled = ", rescaled to zero terminal SNR" if config.rescale_betas_zero_snr else ""
+    seen = f"{images:,} of {config.train_images:,} planned ({images / data_size:.1f} epochs), batches of {config.batch_size}"
+    rate = f"learning rate {config.learning_rate:g}, {config.lr_schedule} decay, {config.lr_warmup_steps} steps of warm-up"
     weight = f", min-SNR weights (gamma {config.min_snr_gamma:g})" if config.min_snr_gamma else ""
     return (
         f"""---
@@ -82,14 +81,14 @@ images = pipeline(batch_size=16, num_inference_steps={config.num_train_timesteps
 | | |
 |---|---|
 | data | {data_name}, {data_size:,} images |
-| network | `UNet2DModel`, widths {", ".join(map(str, config.block_out_channels))}{f", started from `{config.init_from}`" if config.init_from else ""} |
+| network | `UNet2DModel`, widths {", ".join(map(str, config.block_out_channels))}{origin} |
 | predicts | `{config.prediction_type}` |
-| noise schedule | `{config.beta_schedule}`, T = {config.num_train_timesteps}{", rescaled to zero terminal SNR" if config.rescale_betas_zero_snr else ""} |
+| noise schedule | `{config.beta_schedule}`, T = {config.num_train_timesteps}{rescaled} |
 | loss | squared error, stratified t{weight} |
-| images seen | {images:,} of {config.train_images:,} planned ({images / data_size:.1f} epochs), batches of {config.batch_size} |
-| optimizer | AdamW, learning rate {config.learning_rate:g}, {config.lr_schedule} decay, {config.lr_warmup_steps} steps of warm-up, beta2 {config.adam_beta2:g} |
+| images seen | {seen} |
+| optimizer | AdamW, {rate}, beta2 {config.adam_beta2:g} |
 | loss at the end | {loss:.4f} |
-| time | {seconds / 60:.1f} minutes on {machine()}, precision {config.mixed_precision} |
+| time | {seconds / 60:.1f} minutes on {describe()}, precision {precision} |
 | versions | {versions()} |
 
     {command()}

@@ -87,8 +87,8 @@ def load_checkpoint(folder: Path, trained: Trained) -> dict[str, Any]:
         raise ConfigError(f"the checkpoint '{folder}' belongs to another network: resume with the options that its run had") from error
     slots: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in _part(tensors, "optimizer.").items():
-        index, slot = name.split(".", 1)
-        slots.setdefault(int(index), {})[slot] = value
+        row, slot = name.split(".", 1)
+        slots.setdefault(int(row), {})[slot] = value
     trained.optimizer.load_state_dict({"state": slots, "param_groups": trained.optimizer.state_dict()["param_groups"]})
     trained.ema.optimization_step = progress["ema_steps"]
     if trained.scaler and progress["scaler"]:

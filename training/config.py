@@ -72,7 +72,8 @@ class TrainConfig:
     ema_decay: float = option(0.998, "decay of the averaged weights, which are the ones kept; it warms up from zero")
 
     # How it runs
-    mixed_precision: str = option("bf16", "bf16 is the fast one on newer CPUs and GPUs; 'no' is float32", ("no", "bf16", "fp16"))
+    mixed_precision: str = option("auto", "'auto' is bf16 where the machine computes in it, else float32 ('no')", ("auto", "no", "bf16", "fp16"))
+    cpu_threads: int = option(0, "threads of each process on a CPU; 0 for all cores, shared by the processes")
     channels_last: bool = option(False, "store images channel by channel last: faster on some machines, slower on others")
     compile: bool = option(False, "compile the network first (takes a minute or more, and a C++ compiler)")
     log_every: int = option(50, "steps between two lines of the log")
@@ -95,7 +96,7 @@ class TrainConfig:
         for name in positive.split():
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: use a number above 0")
-        for name in ("lr_warmup_steps", "sample_every", "checkpoint_every", "weight_decay", "seed"):
+        for name in ("lr_warmup_steps", "sample_every", "checkpoint_every", "weight_decay", "seed", "cpu_threads"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: use 0 or more")
         for name in ("ema_decay", "adam_beta2", "dropout"):

@@ -42,7 +42,8 @@ class Verdict:
 
     def __str__(self) -> str:
         return (
-            f"recognised with confidence >= {CONFIDENCE}: {self.recognised:.1%} of {self.n} samples, {self.recognised_real:.1%} of as many real test images\n"
+            f"recognised with confidence >= {CONFIDENCE}: {self.recognised:.1%} of {self.n} samples, "
+            f"{self.recognised_real:.1%} of as many real test images\n"
             f"Fréchet distance (features: the bundled digit classifier, n = {self.n}) to the training set: samples {self.frechet:.2f}, "
             f"real test images {self.frechet_real:.2f}\nsamples taken for each digit: {self.digits}"
         )

@@ -10,7 +10,6 @@ The finished model is OUTPUT_DIR/model, a plain DDPMPipeline. `--help` lists eve
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from pathlib import Path
@@ -28,6 +27,7 @@ from torch import Tensor
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import grid
 from ddpm_space.notes.forward import q_cumulative_sample
+from training import machine
 from training.batches import Batches
 from training.card import model_card
 from training.checkpoint import Trained, find_checkpoint, load_checkpoint, save_checkpoint
@@ -49,11 +49,10 @@ class Trainer:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.scheduler = build_scheduler(config)
-        unet_seed = config.seed  # the same weights on every process
-        set_seed(unet_seed)
+        set_seed(config.seed)  # the same weights on every process
         unet = build_unet(config)
-        self.accelerator = Accelerator(mixed_precision=config.mixed_precision)
-        use_all_cores(self.accelerator)
+        self.accelerator = Accelerator(mixed_precision=machine.precision(config.mixed_precision))
+        machine.use_cores(self.accelerator, config.cpu_threads)
         self.data: ImageSet = load_images(
             config.dataset, split=config.dataset_split, channels=config.channels, size=config.resolution, image_column=config.image_column
         )
@@ -129,7 +128,7 @@ class Trainer:
         mean = float(self.accelerator.reduce(torch.stack(losses).mean(), reduction="mean"))
         if not math.isfinite(mean):
             raise Diverged(
-                f"the loss is {mean}: training has diverged. Lower learning_rate (it is {self.config.learning_rate:g}) or use mixed_precision no, "
+                f"the loss is {mean}: training has diverged. Lower learning_rate (it is {self.config.learning_rate:g}) or --mixed_precision no, "
                 "and start again from the last checkpoint with --resume latest"
             )
         return mean
@@ -189,6 +188,7 @@ class Trainer:
             images=done * self.images_a_step,
             seconds=self.seconds,
             loss=self.loss,
+            precision=self.accelerator.mixed_precision,
         )
         with self.averaged_weights():
             save_pipeline(self.unet, self.scheduler, self.run / "model", card, self.config)
@@ -212,13 +212,6 @@ class AveragedWeights:
     def __exit__(self, *_: Any) -> None:
         self.ema.restore(self.unet.parameters())
         self.unet.train()
-
-
-def use_all_cores(accelerator: Accelerator) -> None:
-    """Undo the single thread that `accelerate launch` leaves a CPU process with (it sets OMP_NUM_THREADS=1)."""
-    if accelerator.device.type == "cpu":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // accelerator.num_processes))
 
 
 def main(config: TrainConfig) -> Path:
