@@ -31,8 +31,9 @@ IMAGE_ERRORS = {
     "error.image.not_an_image": "'{name}' is not an image that can be read: use a PNG, JPEG, GIF, WebP, BMP, TIFF or AVIF file.",
     "error.image.too_many_pixels": "The image has {pixels} pixels; at most {max_pixels} are accepted. Make it smaller and try again.",
     "error.image.damaged": "'{name}' is damaged or cut short ({reason}): save or download it again.",
-    "error.image.not_finite": "{name} holds NaN or infinite values ({count} of {total}): every value must be a finite number.",
-    "error.image.range": "The image's values run from {low:.4g} to {high:.4g}: use {expected}.",
+    "error.image.not_finite": "The image holds NaN or infinite values ({count} of {total}): every value must be a finite number.",
+    "error.image.sample_not_finite": "The samples hold NaN or infinite values ({count} of {total}): the model or its schedule is faulty. Use another one.",
+    "error.image.range": "The image's values run from {low} to {high}: values of this kind must lie between {lowest} and {highest}.",
     "error.image.array": "An array of shape {shape} and type {dtype} is not an image: use (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or float.",
 }
 
@@ -130,11 +131,11 @@ def data_uri(x: Tensor, scale: int = 1) -> str:
     return "data:image/png;base64," + base64.b64encode(png_bytes(x, scale)).decode("ascii")
 
 
-def check_finite(x: Tensor, name: str) -> Tensor:
-    """Return x, or raise an ImageError that counts its NaN and infinite values."""
+def check_finite(x: Tensor, key: str = "error.image.not_finite") -> Tensor:
+    """Return x, or raise the ImageError `key` with the count of its NaN and infinite values."""
     bad = int((~torch.isfinite(x)).sum())
     if bad:
-        raise ImageError("error.image.not_finite", name=name, count=bad, total=x.numel())
+        raise ImageError(key, count=bad, total=x.numel())
     return x
 
 
@@ -179,12 +180,12 @@ def _plain_mode(image: Image.Image, channels: int, background: str) -> tuple[Ima
     if image.mode.startswith("I"):
         # Pillow's own conversion of these modes to L clips at 255, which turns nearly every 16-bit picture white.
         deep = image.convert("I").convert("F")
-        _check_range(np.array(deep), 65535, "16-bit values, 0 to 65535")
+        _check_range(np.array(deep), 65535)
         return deep, 65535.0
     if image.mode == "F":
         values = np.array(image)
-        check_finite(torch.from_numpy(values), "The image")
-        _check_range(values, 1, "floats from 0 to 1")
+        check_finite(torch.from_numpy(values))
+        _check_range(values, 1)
         return image, 1.0
     if image.has_transparency_data:
         layered = image.convert("RGBA")
@@ -194,10 +195,10 @@ def _plain_mode(image: Image.Image, channels: int, background: str) -> tuple[Ima
     return image.convert("L" if channels == 1 else "RGB"), 255.0
 
 
-def _check_range(values: np.ndarray, highest: float, expected: str) -> None:
-    low, high = float(values.min()), float(values.max())
+def _check_range(values: np.ndarray, highest: int) -> None:
+    low, high = float(f"{values.min():.4g}"), float(f"{values.max():.4g}")
     if low < 0 or high > highest:
-        raise ImageError("error.image.range", low=low, high=high, expected=expected)
+        raise ImageError("error.image.range", low=low, high=high, lowest=0, highest=highest)
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> Image.Image:
@@ -210,8 +211,8 @@ def _from_array(array: np.ndarray, max_pixels: int) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if np.issubdtype(array.dtype, np.floating):
-        check_finite(torch.from_numpy(array.astype(np.float32)), "The array")
-        _check_range(array, 1, "floats from 0 to 1, or uint8 from 0 to 255")
+        check_finite(torch.from_numpy(array.astype(np.float32)))
+        _check_range(array, 1)
         array = array.astype(np.float32) if array.ndim == 2 else np.round(array * 255).astype(np.uint8)
     elif array.dtype == np.uint16 and array.ndim == 3:
         array = np.round(array / 257).astype(np.uint8)

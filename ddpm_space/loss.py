@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -147,19 +148,20 @@ def bound_terms(
     steps = len(denoiser.schedule if schedule is None else schedule) if rows is None else len(set(rows))
     chunk = max(1, BATCH // len(clean))
     terms = variational_bound(denoiser, clean, schedule=schedule, variance=variance, clip_x0=clip_x0, seed=seed, rows=rows, chunk=chunk)
-    sums = {kind: torch.zeros(draws, images, dtype=torch.float64) for kind in ("L_T", "L_t-1", "L_0")}
+    parts = {kind: Estimate(0.0, 0.0, draws) for kind in ("L_T", "L_t-1", "L_0")}
     for index, term in enumerate(terms):
         bits = elbo.bits_per_dim(term.nats, dims).reshape(draws, images)
-        sums[term.kind] += bits
+        estimate = _estimate(bits)
+        parts[term.kind] = _add(parts[term.kind], estimate)
         yield BoundProgress(
             index=index,
             total=steps + 1,
             t=term.t,
             kind=term.kind,
-            bits=_estimate(bits),
+            bits=estimate,
             eps_mse=None if term.eps_mse is None else _estimate(term.eps_mse.reshape(draws, images)),
-            running=_estimate(sum(sums.values(), torch.zeros_like(bits))),
-            parts={kind: _estimate(part) for kind, part in sums.items()},
+            running=reduce(_add, parts.values()),
+            parts=dict(parts),
         )
 
 
@@ -167,6 +169,11 @@ def _estimate(values: Tensor) -> Estimate:
     """Average (draws, images); the images are fixed, so the variances of their means add up: sqrt(sum_b s_b^2 / draws) / images."""
     draws, images = values.shape
     return Estimate(float(values.mean()), math.sqrt(float(values.var(dim=0).sum()) / draws) / images, draws)
+
+
+def _add(one: Estimate, other: Estimate) -> Estimate:
+    """Sum two terms of the bound: their noises are independent, so the variances add up, and two draws a term suffice for the error of the sum."""
+    return Estimate(one.mean + other.mean, math.hypot(one.standard_error, other.standard_error), one.draws)
 
 
 def _draw(like: Tensor, generator: torch.Generator) -> Tensor:

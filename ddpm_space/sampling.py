@@ -141,7 +141,7 @@ def sample(denoiser: Denoiser, shape: tuple[int, int, int], settings: SamplingSe
             output = denoiser.network(x_t, torch.full((len(x_t),), t, device=device))
             x_prev, x_0_hat = scheduler.step(output, t, x_t, generator=generators, return_dict=False)
         if s < 0:
-            check_finite(x_prev, "The sample")
+            check_finite(x_prev, "error.image.sample_not_finite")
         yield Frame(index, len(timesteps), t, s, x_t, x_0_hat, x_prev, noise, settings.variance_type)
         x_t = x_prev
 

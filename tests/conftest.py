@@ -41,16 +41,25 @@ class Gaussian(NamedTuple):
     denoiser: Denoiser
 
 
-@pytest.fixture
-def gaussian(schedule: NoiseSchedule) -> Gaussian:
-    """Gaussian data with its exact denoiser on `schedule`."""
+@pytest.fixture(scope="session")
+def gaussian_on() -> Callable[[NoiseSchedule], Gaussian]:
+    """Gaussian data with its exact denoiser on a schedule of the test's choice."""
     mean, std = 0.1, 0.25
 
-    def eps_given_x_t(x_t: Tensor, t: Tensor) -> Tensor:
-        alpha_bar = schedule.alpha_bar[t].reshape(-1, 1, 1, 1).to(x_t.dtype)
-        return (1 - alpha_bar).sqrt() * (x_t - alpha_bar.sqrt() * mean) / (alpha_bar * std**2 + 1 - alpha_bar)
+    def build(schedule: NoiseSchedule) -> Gaussian:
+        def eps_given_x_t(x_t: Tensor, t: Tensor) -> Tensor:
+            alpha_bar = schedule.alpha_bar[t].reshape(-1, 1, 1, 1).to(x_t.dtype)
+            return (1 - alpha_bar).sqrt() * (x_t - alpha_bar.sqrt() * mean) / (alpha_bar * std**2 + 1 - alpha_bar)
 
-    return Gaussian(mean, std, Denoiser(eps_given_x_t, "epsilon", schedule))
+        return Gaussian(mean, std, Denoiser(eps_given_x_t, "epsilon", schedule))
+
+    return build
+
+
+@pytest.fixture
+def gaussian(gaussian_on: Callable[[NoiseSchedule], Gaussian], schedule: NoiseSchedule) -> Gaussian:
+    """Gaussian data with its exact denoiser on the short `schedule`."""
+    return gaussian_on(schedule)
 
 
 def write_pipeline(folder: Path, *, seed: int = 0, prediction_type: str = "epsilon", **unet_options: object) -> Path:

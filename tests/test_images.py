@@ -147,9 +147,9 @@ def test_nan_is_refused(tmp_path: Path) -> None:
     array[0, 0] = np.inf
     refused("error.image.not_finite", save(Image.fromarray(array), tmp_path / "nan.tif"))
     with pytest.raises(ImageError, match="2 of 16"):
-        images.check_finite(torch.from_numpy(array), "x")
+        images.check_finite(torch.from_numpy(array))
     x = torch.zeros(3)
-    assert images.check_finite(x, "x") is x
+    assert images.check_finite(x) is x
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
