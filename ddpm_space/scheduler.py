@@ -310,4 +310,5 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         return ReverseChain(self.schedule, self._timesteps, self.config.prediction_type, variance_type, self.config.given_variance)
 
     def _alpha_bars(self, timestep: int | Tensor) -> tuple[Tensor, Tensor]:
-        return self.schedule.alpha_bar_at(timestep), self.schedule.alpha_bar_at(self.previous_timestep(timestep))
+        previous = self.previous_timestep(timestep)
+        return self.schedule.alpha_bar_at(timestep), self.schedule.alpha_bar_at(previous)
