@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,3 +100,14 @@ def copy_of_tiny(tiny_pipeline: Path, tmp_path: Path) -> Path:
 def new_pipeline(tmp_path: Path) -> Callable[..., Path]:
     """Write a model folder with other options of `write_pipeline`."""
     return lambda **options: write_pipeline(tmp_path / "pipeline", **options)
+
+
+@pytest.fixture(scope="session")
+def live_app(tiny_pipeline: Path) -> Iterator[str]:
+    """Address of the app, running in this process with the tiny model."""
+    from ddpm_space.ui.launch import start
+    from ddpm_space.ui.model import ModelSlot
+
+    app = start(ModelSlot(str(tiny_pipeline)), quiet=True)
+    yield app.local_url
+    app.close()

@@ -21,7 +21,7 @@ from ddpm_space.sampling import SamplingSettings
 from ddpm_space.sampling import sample as sample_frames
 from ddpm_space.schedule import SCHEDULES, NoiseSchedule
 from ddpm_space.ui.forms import one_of, timestep_list, whole_number
-from ddpm_space.ui.loss import shorter_chain
+from ddpm_space.ui.loss import read_for, shorter_chain
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.sampling import MAX_IMAGES
 from ddpm_space.ui.widgets import HEAVY
@@ -58,17 +58,17 @@ def build(model: ModelSlot) -> None:
     def eps_errors(image: str, timesteps: str, draws: float, seed: float) -> dict:
         """Mean squared error of eps_theta for one image at the given timesteps ("10, 100, 500"), each with its standard error, and L_simple."""
         loaded = model.get()
-        x_0 = load_image(image, channels=loaded.channels, size=loaded.sample_size)
+        x_0 = read_for(loaded, image)
         chosen, count = timestep_list(timesteps, len(loaded.denoiser.schedule)), whole_number(draws, "draws", 2, MAX_DRAWS)
         rows = loss.eps_errors(loaded.denoiser, x_0, chosen, draws=count, seed=whole_number(seed, "seed"))
         simple = loss.simple_loss(loaded.denoiser, x_0, draws=2 * count, seed=whole_number(seed, "seed"))
         return {"errors": [{"t": row.t, "mse": row.mse, "standard_error": row.standard_error} for row in rows], "L_simple": asdict(simple)}
 
     def bits_per_dim(image: str, chain_steps: float, draws: float, variance_type: str, clip_sample: bool, seed: float) -> dict:
-        """Variational bound of one image in bits/dim: L_T, the sum of L_{t-1}, L_0 and their total, along `chain_steps` steps of the model's chain."""
+        """Variational bound of one image in bits/dim: L_T, the sum of L_{t-1}, L_0 and the total, along `chain_steps` steps of the model's chain."""
         loaded = model.get()
         steps = whole_number(chain_steps, "chain_steps", 1, len(loaded.denoiser.schedule))
-        x_0 = load_image(image, channels=loaded.channels, size=loaded.sample_size)
+        x_0 = read_for(loaded, image)
         *_, last = loss.bound_terms(
             loaded.denoiser,
             x_0,
@@ -89,8 +89,8 @@ def build(model: ModelSlot) -> None:
 
 def noise_image(image: str, schedule: str, t: float, seed: float, size: float, channels: float) -> tuple[Image.Image, dict]:
     """Noise an image to step t of a schedule with T = 1000 in one jump; returns x_t as PNG, and alpha_bar_t, sqrt(alpha_bar_t) and the like."""
-    side, depth = whole_number(size, "size", 8, MAX_SIDE), 1 if whole_number(channels, "channels", 1, 3) == 1 else 3
-    x_0 = load_image(image, channels=depth, size=side)
+    side, depth = whole_number(size, "size", 8, MAX_SIDE), whole_number(channels, "channels", 1, 3)
+    x_0 = load_image(image, channels=1 if depth == 1 else 3, size=side)
     chain = NoiseSchedule.make(one_of(schedule, "schedule", tuple(SCHEDULES)), T)
     noised = noising.noise_image(x_0, chain, whole_number(t, "t", 0, T - 1), seed=whole_number(seed, "seed"))
     names = ("t", "alpha_bar_t", "signal", "sigma", "snr")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import gradio as gr
@@ -36,7 +37,7 @@ def whole_number(value: float | None, name: str, lowest: int = 0, highest: int =
     Raises:
         FormError: empty, not whole, or out of range.
     """
-    if value is None or isinstance(value, bool) or value != value or int(value) != value or not lowest <= value <= highest:
+    if value is None or isinstance(value, bool) or not math.isfinite(value) or int(value) != value or not lowest <= value <= highest:
         raise FormError("error.form.whole_number", name=name, value=value, lowest=lowest, highest=highest)
     return int(value)
 

@@ -46,19 +46,18 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def start(model: str, *, host: str | None = None, port: int | None = None, quiet: bool = False) -> gr.Blocks:
+def start(model: ModelSlot, *, host: str | None = None, port: int | None = None, quiet: bool = False) -> gr.Blocks:
     """Open the page, then load the model beside it.
 
     Args:
-        model: "bundled:mnist", a folder, or a Hub id.
+        model: loaded in its own thread once the page answers.
         host, port: where to listen; Gradio's defaults and environment variables when None.
     Returns:
         the running app; `close()` ends it.
     """
-    slot = ModelSlot(model)
-    app = build_app(slot)
+    app = build_app(model)
     app.launch(prevent_thread_lock=True, server_name=host, server_port=port, quiet=quiet, **launch_options())
-    slot.start()
+    model.start()
     return app
 
 
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, or $GRADIO_SERVER_NAME)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860, or $GRADIO_SERVER_PORT)")
     options = parser.parse_args(arguments)
-    start(options.model, host=options.host, port=options.port).block_thread()
+    start(ModelSlot(options.model), host=options.host, port=options.port).block_thread()
 
 
 if __name__ == "__main__":

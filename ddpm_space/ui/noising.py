@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import gradio as gr
+from torch import Tensor
 
 from ddpm_space import figures
 from ddpm_space.images import load_image
@@ -13,34 +16,35 @@ from ddpm_space.ui.forms import seed_box, whole_number
 from ddpm_space.ui.text import T
 from ddpm_space.ui.widgets import Payload, answered, encode, panel, picked
 
-VIEWS = {"gray_28": (1, 28), "gray_64": (1, 64), "colour_64": (3, 64), "colour_128": (3, 128)}
+VIEWS: dict[str, tuple[Literal[1, 3], int]] = {"gray_28": (1, 28), "gray_64": (1, 64), "colour_64": (3, 64), "colour_128": (3, 128)}
 """How a picture is read: channels and size."""
 
 LENGTHS = (1000, 200, 50)
 """The T to choose from; the short ones show what too few steps for the beta range do."""
 
-FIRST = {"view": "gray_28", "name": "linear", "length": 1000, "seed": 0, "t": 250}
+FIRST_VIEW, FIRST_SCHEDULE, FIRST_SEED, FIRST_T = "gray_28", "linear", 0, 250
 DRAWS = 64
 
 
 def build() -> None:
     """Lay out the tab and wire it."""
-    first = (example_path("digit_3"), *FIRST.values())
+    first = (example_path("digit_3"), FIRST_VIEW, FIRST_SCHEDULE, LENGTHS[0], FIRST_SEED, FIRST_T)
     panel("section", {}, section="noising")
     with gr.Row(elem_classes="ddpm-columns"):
         with gr.Column(scale=5, min_width=320):
             picture = panel("noising", draw(*first))
-            t = gr.Slider(0, FIRST["length"] - 1, FIRST["t"], step=1, label=T("noising.t"), info=T("noising.t_info"), elem_id="noise-t")
+            t = gr.Slider(0, LENGTHS[0] - 1, FIRST_T, step=1, label=T("noising.t"), info=T("noising.t_info"), elem_id="noise-t")
+            panel("numbers", {})
         with gr.Column(scale=2, min_width=260):
             choice = picture_choice()
-            view = gr.Radio([(T(f"view.{name}"), name) for name in VIEWS], value=FIRST["view"], label=T("noising.view"))
-            name = gr.Dropdown([(T(f"schedule.{key}"), key) for key in SCHEDULES], value=FIRST["name"], label=T("noising.schedule"))
-            length = gr.Radio(list(LENGTHS), value=FIRST["length"], label=T("noising.length"))
+            view = gr.Dropdown([(T(f"view.{name}"), name) for name in VIEWS], value=FIRST_VIEW, label=T("noising.view"))
+            name = gr.Dropdown([(T(f"schedule.{key}"), key) for key in SCHEDULES], value=FIRST_SCHEDULE, label=T("noising.schedule"))
+            length = gr.Radio(list(LENGTHS), value=LENGTHS[0], label=T("noising.length"))
             seed = seed_box(T("noising.seed"))
     panel("path", {})
     panel("section", {}, section="routes")
-    measured = panel("routes", compare(*first))
     measure = gr.Button(T("routes.measure"), variant="primary", elem_classes="ddpm-action")
+    measured = panel("routes", compare(*first))
 
     settings = [view, name, length, seed, t]
     redraw = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
@@ -97,6 +101,6 @@ def measure_routes(*arguments: object) -> str:
     return encode(compare(*arguments))
 
 
-def _read(path: str, view: str):
+def _read(path: str, view: str) -> Tensor:
     channels, size = VIEWS[view]
     return load_image(path, channels=channels, size=size)

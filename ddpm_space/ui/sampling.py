@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import gradio as gr
 
@@ -28,7 +29,7 @@ def build(app: gr.Blocks, model: ModelSlot) -> None:
     """Lay out the tab and wire it."""
     panel("section", {}, section="sampling")
     trajectory = gr.State(None, time_to_live=STATE_SECONDS)
-    with gr.Row(elem_classes="ddpm-columns"):
+    with gr.Row(elem_classes=["ddpm-columns", "controls-first"]):
         with gr.Column(scale=5, min_width=320):
             film = panel("film", empty="film.empty")
         with gr.Column(scale=2, min_width=260):
@@ -39,18 +40,19 @@ def build(app: gr.Blocks, model: ModelSlot) -> None:
             clip = gr.Checkbox(True, label=T("sampling.clip"))
             seed = seed_box(T("sampling.seed"))
             with gr.Row():
-                run = gr.Button(T("sampling.run"), variant="primary")
-                stop = gr.Button(T("sampling.stop"), interactive=False)
+                run = gr.Button(T("sampling.run"), variant="primary", min_width=100)
+                stop = gr.Button(T("sampling.stop"), interactive=False, min_width=100)
             about = panel("model", empty="model.loading")
     panel("section", {}, section="step")
     opened = panel("step", empty="step.empty")
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     settings = [images, steps, variance, spacing, clip, seed]
-    running = run.click(lambda *values: (yield from generate(model, *values)), settings, [film, trajectory, run, stop], js="window.ddpm.waiting.film", **quiet, **HEAVY)
+    outputs, start = [film, trajectory, run, stop], lambda *values: (yield from generate(model, *values))
+    running = run.click(start, settings, outputs, js="window.ddpm.waiting.film", **quiet, **HEAVY)
     stop.click(halt, [trajectory], [film, run, stop], cancels=[running], **quiet)
     film.select(open_up, [trajectory], [opened], trigger_mode="always_last", **quiet)
-    app.load(lambda: encode(describe(model)), None, about, **quiet)
+    app.load(lambda: introduce(model), None, [about, steps], **quiet)
 
 
 def generate(model: ModelSlot, *settings: object) -> Iterator[tuple]:
@@ -117,19 +119,26 @@ def step_payload(kept: Trajectory, position: int, image: int) -> Payload:
     return {**figures.reverse_step(kept.opened(int(position), int(image))), "image": int(image)}
 
 
+def introduce(model: ModelSlot) -> tuple[str, object]:
+    """Answer the opening of the page: say which model this is, and let the steps end at its T."""
+    about = describe(model)
+    return encode(about), (gr.Slider(maximum=about["T"]) if "T" in about else gr.skip())
+
+
 @answered
 def describe(model: ModelSlot) -> Payload:
     """Say which model this is, once it is there."""
     loaded = model.get()
     return {
-        "source": loaded.source,
+        # A visitor need not know where on the server a folder lies.
+        "source": Path(loaded.source).name if Path(loaded.source).is_dir() else loaded.source,
         "num_parameters": loaded.num_parameters,
         "prediction_type": loaded.prediction_type,
         "learned_variance": loaded.learned_variance,
         "size": loaded.sample_size,
         "channels": loaded.channels,
         "T": len(loaded.denoiser.schedule),
-        "schedule": str(loaded.scheduler_config.get("beta_schedule") or "custom"),
+        "schedule": loaded.denoiser.schedule.name,
     }
 
 

@@ -44,10 +44,19 @@ def encode(payload: Payload) -> str:
 def error_payload(error: Exception) -> Payload:
     """Say what went wrong by text id; what is no user's mistake goes to the log and becomes one general sentence."""
     if isinstance(error, TextError):
-        values = {name: f"{value:.4g}" if isinstance(value, float) else value if value is None else str(value) for name, value in error.values.items()}
+        values = {
+            name: f"{value:.4g}" if isinstance(value, float) else value if value is None else str(value) for name, value in error.values.items()
+        }
         return {"error": {"key": error.key, "values": values}}
     log.exception("a handler failed", exc_info=error)
     return {"error": {"key": "error.unexpected", "values": {}}}
+
+
+def _short(value: Any) -> str | None:
+    """Write a value of an error for the page; None stays, as an empty entry has a word of its own in each language."""
+    if value is None:
+        return None
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def answered(handler: Callable[..., Payload]) -> Callable[..., Payload]:

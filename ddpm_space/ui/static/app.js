@@ -4,6 +4,7 @@ import { errors } from "./errors.js";
 import { film } from "./film.js";
 import { header, model, section } from "./heading.js";
 import { noising } from "./noising.js";
+import { numbers } from "./numbers.js";
 import { path } from "./path.js";
 import { picker } from "./picker.js";
 import { reverseStep } from "./reverse_step.js";
@@ -12,7 +13,7 @@ import { seen } from "./seen.js";
 import { step } from "./store.js";
 import { errorText, node, say } from "./text.js";
 
-const PANELS = { header, section, model, picker, noising, path, routes, seen, film, step: reverseStep, errors, bound };
+const PANELS = { header, section, model, picker, noising, numbers, path, routes, seen, film, step: reverseStep, errors, bound };
 
 // While an event waits for its turn or for the model, its panel says so; the event's inputs pass through unchanged.
 const waitingNotes = {};
@@ -40,6 +41,7 @@ window.ddpm.mount = (element, props, trigger, watch) => {
   waitingNotes[root.dataset.panel] = () => {
     waiting.hidden = false;
     notice.hidden = true;
+    root.scrollIntoView({ block: "nearest", behavior: "smooth" });
   };
   root.replaceChildren(notice, waiting, ...(empty ? [empty] : []), body);
   const draw = PANELS[root.dataset.panel](body, { props, trigger });
@@ -57,6 +59,7 @@ window.ddpm.mount = (element, props, trigger, watch) => {
     notice.hidden = !payload.error;
     root.dataset.state = payload.error ? "error" : "drawn";
     if (payload.error) {
+      if (empty) empty.hidden = true;
       notice.textContent = errorText(payload.error);
       return;
     }

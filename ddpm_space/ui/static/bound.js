@@ -61,7 +61,8 @@ function drawParts(stack, parts, payload) {
 }
 
 function termSpecs(payload, steps, terms, running) {
-  const x = { min: 0, max: payload.T - 1, label: t("axis.t") };
+  // Most of the bits are spent at small t, which a linear axis would hide: t + 1, the notes' t, has a logarithm at t = 0 too.
+  const x = { min: 1, max: payload.T, log: true, label: t("axis.t_plus_one"), symbol: "t + 1" };
   const [low, high] = extent(terms, { positive: true });
   const drawn = steps.map((time, index) => [time, terms[index]]).filter(([, value]) => value > 0);
   const top = Math.max(1e-6, ...running);
@@ -70,13 +71,13 @@ function termSpecs(payload, steps, terms, running) {
       title: t("bound.chart_terms"),
       x,
       y: { min: 10 ** Math.floor(Math.log10(low)), max: 10 ** Math.ceil(Math.log10(high * 1.001)), log: true, label: t("axis.bits_term") },
-      lines: [{ name: "$L_{t-1}$", role: "p", x: drawn.map(([time]) => time), y: drawn.map(([, value]) => value) }],
+      lines: [{ name: "$L_{t-1}$", role: "p", x: drawn.map(([time]) => time + 1), y: drawn.map(([, value]) => value) }],
     },
     {
       title: t("bound.chart_running"),
       x,
       y: { min: 0, max: top * 1.05, label: t("axis.bits_sum") },
-      lines: [{ name: t("bound.running_line"), role: "q", x: steps, y: running }],
+      lines: [{ name: t("bound.running_line"), role: "q", x: steps.map((time) => time + 1), y: running }],
     },
   ];
 }

@@ -3,7 +3,7 @@ import { axis } from "./axis.js";
 import { node, number, rich } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const MARGIN = { top: 10, right: 14, bottom: 40, left: 58 };
+const MARGIN = { top: 10, right: 14, bottom: 40, left: 64 };
 
 function svg(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);

@@ -44,7 +44,8 @@ function card(row) {
     paintSheet(canvas, bytes, bytes.shape, 1);
     return figure;
   };
-  const value = node("p", { className: "card-value", dataset: { mse: String(row.mse), se: String(row.se) } }, withError(row.mse, row.se));
+  const [mean, error] = withError(row.mse, row.se).split(" ± ");
+  const value = node("p", { className: "card-value", dataset: { mse: String(row.mse), se: String(row.se) } }, mean, node("small", {}, error ? `± ${error}` : ""));
   return node(
     "div",
     { className: "error-card", dataset: { t: String(row.t) } },

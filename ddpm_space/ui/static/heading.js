@@ -1,5 +1,5 @@
 // Words that stand still: the page's head with the language switch, the opening of a section, and the line about the model.
-import { node, number, say, t } from "./text.js";
+import { known, node, number, say, t } from "./text.js";
 
 const LANGUAGES = { "zh-CN": "中文", en: "English" };
 
@@ -24,7 +24,8 @@ export function section(root, { props }) {
 
 export function model(root) {
   return (loaded) => {
-    const values = { ...loaded, parameters: number(loaded.num_parameters / 1e6, 3) };
+    const schedule = known(`schedule.${loaded.schedule}`) ? t(`schedule.${loaded.schedule}`) : loaded.schedule;
+    const values = { ...loaded, schedule, millions: number(loaded.num_parameters / 1e6, 3), myriads: number(loaded.num_parameters / 1e4, 3) };
     const kind = { epsilon: "model.epsilon", v_prediction: "model.v_prediction", sample: "model.sample" }[loaded.prediction_type];
     root.replaceChildren(say("p", "model.line", values), say("p", kind, {}), loaded.learned_variance ? say("p", "model.learned_variance") : "");
   };

@@ -1,7 +1,7 @@
 // The picture equation x_t = a x_0 + b eps: x_t is mixed here, from the x_0, the eps and the table that Python sent, for the t of the slider.
-import { decode, paintPlanes, tile } from "./picture.js";
+import { decode, paintPlanes, sign, term, tile } from "./picture.js";
 import { moveSlider, noisedPicture, step } from "./store.js";
-import { ROLE_TEX, node, number, numberTex, say, t, tex } from "./text.js";
+import { ROLE_TEX, node, number, t } from "./text.js";
 
 const SLIDER = "noise-t";
 const PLAY_SECONDS = 5;
@@ -28,13 +28,10 @@ export function noising(root) {
     x0: tile({ role: "x0", symbol: ROLE_TEX.x0, textKey: "tile.x0" }),
     eps: tile({ role: "eps", symbol: ROLE_TEX.eps, textKey: "tile.eps" }),
   };
-  const [signal, sigma] = ["role-x0", "role-eps"].map((role) => node("span", { className: `coefficient ${role}` }));
-  const sign = (character) => node("span", { className: "sign" }, character);
-  const equation = node("div", { className: "picture-equation" }, tiles.xt.figure, sign("="), signal, tiles.x0.figure, sign("+"), sigma, tiles.eps.figure);
-  const formula = node("div", { className: "formula-block" });
-  const numbers = node("dl", { className: "numbers" });
+  const [left, signal, sigma] = [term(tiles.xt), term(tiles.x0, "x0"), term(tiles.eps, "eps")];
+  const equation = node("div", { className: "picture-equation" }, left.element, sign("="), signal.element, sign("+"), sigma.element);
   const play = node("button", { type: "button", className: "small-button" });
-  root.append(equation, formula, numbers, node("div", { className: "row" }, play, say("span", "noising.clip_note", {}, "note")));
+  root.append(equation, play);
   let picture = null;
   let mixed = null;
 
@@ -43,10 +40,8 @@ export function noising(root) {
     const now = coefficients(picture, time);
     mixed = mix(picture, now, mixed?.length === picture.x0.length ? mixed : undefined);
     paintPlanes(tiles.xt.canvas, mixed, picture.shape);
-    signal.textContent = `${number(now.signal)} ×`;
-    sigma.textContent = `${number(now.sigma)} ×`;
-    tex(formula, formulaTex(time, now), true);
-    numbers.replaceChildren(...quantities(time, now, picture));
+    signal.weight.textContent = `${number(now.signal)} ×`;
+    sigma.weight.textContent = `${number(now.sigma)} ×`;
   };
 
   const player = makePlayer(play, () => picture);
@@ -57,30 +52,10 @@ export function noising(root) {
     paintPlanes(tiles.x0.canvas, picture.x0, picture.shape);
     paintPlanes(tiles.eps.canvas, picture.eps, picture.shape);
     noisedPicture.set(picture);
-    step.set(payload.t);
-    show(payload.t);
+    // The slider may have moved on while Python was drawing: its t counts, unless the new chain does not have it.
+    if (step.value === null || step.value >= picture.T) step.set(payload.t);
+    show(step.value);
   };
-}
-
-function formulaTex(time, { alphaBar, signal }) {
-  const at = (index) => `\\htmlClass{role-xt}{\\mathbf x_{${index}}}`;
-  const law = (index, mean, variance) =>
-    `\\htmlClass{role-q}{q}(${at(index)}\\mid ${ROLE_TEX.x0}) &= \\mathcal N\\bigl(${at(index)};\\ ${mean}\\,${ROLE_TEX.x0},\\ ${variance}\\,\\mathbf I\\bigr)`;
-  return `\\begin{aligned}${law("t", "\\sqrt{\\bar\\alpha_t}", "(1-\\bar\\alpha_t)")}\\\\ ${law(time, numberTex(signal), numberTex(1 - alphaBar))}\\end{aligned}`;
-}
-
-function quantities(time, now, picture) {
-  const rows = [
-    ["t", "t", time, String(time)],
-    ["beta", "\\beta_t", picture.beta[time]],
-    ["alpha_bar", "\\bar\\alpha_t", now.alphaBar],
-    ["signal", "\\sqrt{\\bar\\alpha_t}", now.signal],
-    ["sigma", "\\sqrt{1-\\bar\\alpha_t}", now.sigma],
-    ["snr", "\\bar\\alpha_t/(1-\\bar\\alpha_t)", now.snr],
-  ];
-  return rows.map(([name, symbol, value, shown]) =>
-    node("div", {}, tex(node("dt", {}), symbol), node("dd", { dataset: { quantity: name, exact: String(value) } }, shown ?? number(value))),
-  );
 }
 
 // Runs t from 0 to the end at a steady pace; a second press, or a new picture, stops it.

@@ -58,3 +58,11 @@ export function tile({ role, symbol, textKey, values }) {
   const caption = node("figcaption", {}, tex(node("span", { className: "tile-symbol" }), symbol), words);
   return { figure: node("figure", { className: `tile role-${role}` }, canvas, caption), canvas };
 }
+
+// One summand of a picture equation: a number times a picture. Without a role there is no number.
+export function term({ figure }, role = null) {
+  const weight = role ? node("span", { className: `coefficient role-${role}` }) : null;
+  return { element: node("div", { className: "term" }, weight, figure), weight };
+}
+
+export const sign = (character) => node("span", { className: "sign" }, character);

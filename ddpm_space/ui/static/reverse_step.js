@@ -1,13 +1,10 @@
 // One reverse step opened up: the mean as a weighted sum of x_0_hat and x_t, then the noise that is added to it.
-import { decode, paintPlanes, tile } from "./picture.js";
+import { decode, paintPlanes, sign, term, tile } from "./picture.js";
 import { ROLE_TEX, node, number, numberTex, say, tex } from "./text.js";
 
 const at = (index, letter = "x", role = "xt") => `\\htmlClass{role-${role}}{\\mathbf ${letter}_{${index}}}`;
 
 export function reverseStep(root) {
-  const sign = (character) => node("span", { className: "sign" }, character);
-  const weight = (role) => node("span", { className: `coefficient role-${role}` });
-  const weights = { x0: weight("p"), xt: weight("xt"), sigma: weight("eps") };
   const tiles = {
     mu: tile({ role: "p", symbol: "\\htmlClass{role-p}{\\boldsymbol\\mu_\\theta}", textKey: "step.mu" }),
     mu2: tile({ role: "p", symbol: "\\htmlClass{role-p}{\\boldsymbol\\mu_\\theta}", textKey: "step.mu" }),
@@ -16,9 +13,10 @@ export function reverseStep(root) {
     noise: tile({ role: "eps", symbol: "\\htmlClass{role-eps}{\\mathbf z}", textKey: "step.noise" }),
     next: tile({ role: "xt", symbol: "\\htmlClass{role-xt}{\\mathbf x_s}", textKey: "step.next" }),
   };
+  const [x0, xt, noise] = [term(tiles.x0, "p"), term(tiles.xt, "xt"), term(tiles.noise, "eps")];
   const lines = [
-    node("div", { className: "picture-equation" }, tiles.mu.figure, sign("="), weights.x0, tiles.x0.figure, sign("+"), weights.xt, tiles.xt.figure),
-    node("div", { className: "picture-equation" }, tiles.next.figure, sign("="), tiles.mu2.figure, sign("+"), weights.sigma, tiles.noise.figure),
+    node("div", { className: "picture-equation" }, term(tiles.mu).element, sign("="), x0.element, sign("+"), xt.element),
+    node("div", { className: "picture-equation second" }, term(tiles.next).element, sign("="), term(tiles.mu2).element, sign("+"), noise.element),
   ];
   const title = node("p", { className: "verdict" });
   const formula = node("div", { className: "formula-block" });
@@ -30,14 +28,14 @@ export function reverseStep(root) {
     title.replaceChildren(say("span", s < 0 ? "step.heading_last" : "step.heading", { image: opened.image + 1, t: time, s }));
     tex(formula, formulaTex(time, s, a, b, sigma), true);
     formula.dataset.coefficients = JSON.stringify({ t: time, s, a, b, sigma });
-    weights.x0.textContent = `${number(a)} ×`;
-    weights.xt.textContent = `${number(b)} ×`;
-    weights.sigma.textContent = `${number(sigma)} ×`;
+    x0.weight.textContent = `${number(a)} ×`;
+    xt.weight.textContent = `${number(b)} ×`;
+    noise.weight.textContent = `${number(sigma)} ×`;
     for (const [name, key] of Object.entries({ mu: "mu", mu2: "mu", x0: "x_0_hat", xt: "x_t", noise: "noise", next: "x_s" })) {
       const values = decode(opened[key]);
       paintPlanes(tiles[name].canvas, values, values.shape);
     }
-    const identity = say("p", "step.identity", { error: number(opened.residual, 2) });
+    const identity = opened.residual === 0 ? say("p", "step.identity_exact") : say("p", "step.identity", { error: number(opened.residual, 2) });
     identity.dataset.residual = String(opened.residual);
     const clipped = opened.clipped > 0 ? say("p", "step.clipped", { percent: (100 * opened.clipped).toFixed(0) }) : null;
     notes.replaceChildren(...[identity, clipped, sigma === 0 ? say("p", "step.no_noise") : null].filter(Boolean));

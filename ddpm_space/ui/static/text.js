@@ -3,8 +3,12 @@
 const katexAddress = document.getElementById("ddpm-katex").href;
 const katex = import(katexAddress).then((module) => module.default);
 
+const texts = () => window.gradio_config?.i18n_translations?.[window.ddpm.language] ?? {};
+
+export const known = (key) => key in texts();
+
 export function t(key, values = {}) {
-  const table = window.gradio_config?.i18n_translations?.[window.ddpm.language] ?? {};
+  const table = texts();
   if (!(key in table)) console.error(`no text for "${key}" in ${window.ddpm.language}`);
   return (table[key] ?? key).replace(/\{(\w+)(?::[^}]*)?\}/g, (whole, name) => (name in values ? values[name] : whole));
 }
@@ -39,9 +43,17 @@ export function tex(element, source, displayMode = false) {
 
 // A text whose $...$ parts are formulas. Everything else is plain text: nothing is read as HTML.
 export function rich(element, source) {
-  element.replaceChildren(
-    ...source.split("$").map((part, index) => (index % 2 ? tex(node("span", { className: "formula" }), part) : document.createTextNode(part))),
-  );
+  const parts = source.split("$");
+  const pieces = [];
+  for (let index = 0; index < parts.length; index += 2) {
+    if (parts[index]) pieces.push(document.createTextNode(parts[index]));
+    if (index + 1 >= parts.length) break;
+    // A formula keeps the punctuation that follows it on its line.
+    const [punctuation] = /^[.,;:!?，。；：、！？）)]*/.exec(parts[index + 2] ?? "");
+    if (punctuation) parts[index + 2] = parts[index + 2].slice(punctuation.length);
+    pieces.push(node("span", { className: "unbroken" }, tex(node("span", { className: "formula" }), parts[index + 1]), punctuation));
+  }
+  element.replaceChildren(...pieces);
   return element;
 }
 

@@ -34,33 +34,35 @@ LOSS = {
         "噪声的两张图按 ±{range} 显示成黑和白；图中是 {count} 份噪声里的第一份，数字是全部的平均。",
         "The two noise pictures show ±{range} as black and white. They are the first of {count} draws; the number is the mean over all.",
     ),
-    "errors.xt": ("网络的输入", "what the network gets"),
-    "errors.x0hat": ("由此推出的原图", "clean image it implies"),
-    "errors.eps": ("真噪声", "true noise"),
-    "errors.eps_theta": ("预测的噪声", "predicted noise"),
+    "errors.xt": ("输入", "input"),
+    "errors.x0hat": ("推出的原图", "clean, implied"),
+    "errors.eps": ("真噪声", "true"),
+    "errors.eps_theta": ("预测噪声", "predicted"),
     "bound.title": ("这张图值多少比特？", "How many bits is this picture worth?"),
     "bound.lead": (
         "变分下界把 $-\\log p_\\theta(\\mathbf x_0)$ 的上限拆成 T + 1 项：终点离纯噪声有多远、每一步反向有多不准、最后一步解码花多少。"
         "加起来除以像素数，就是 bits/dim；越小越好。",
-        "The variational bound splits an upper limit of $-\\log p_\\theta(\\mathbf x_0)$ into T + 1 terms: how far the end is from pure noise, how wrong each "
+        "The variational bound splits an upper limit of $-\\log p_\\theta(\\mathbf x_0)$ into T + 1 terms: how far the end is from "
+        "pure noise, how wrong each "
         "reverse step is, and what the last decoding costs. Summed and divided by the number of pixels they are bits/dim; smaller is better.",
     ),
     "bound.chain": ("沿哪条链计算", "Along which chain"),
     "bound.chain_info": (
-        "少于 1000 步是另一条链：它的界是精确定义的，但不是训练链的界",
-        "fewer than 1000 steps is another chain with a bound of its own, not an estimate of this one",
+        "少于 T 步是另一条链：它的界是精确定义的，但不是训练链的界",
+        "fewer than T steps is another chain with a bound of its own, not an estimate of this one",
     ),
     "chain.50": ("50 步", "50 steps"),
     "chain.100": ("100 步", "100 steps"),
     "chain.250": ("250 步", "250 steps"),
-    "chain.1000": ("全部 1000 步", "all 1000 steps"),
+    "chain.all": ("全部 T 步", "all T steps"),
     "bound.draws": ("每一项用几份噪声", "Noises for each term"),
     "bound.variance": ("反向每一步的方差 σₜ²", "Variance of each reverse step σₜ²"),
     "bound.clip": ("先把 x̂₀ 截断到 [−1, 1]", "Clip x̂₀ to [−1, 1] first"),
     "bound.run": ("计算变分下界", "Compute the bound"),
     "bound.empty": (
         "点“计算变分下界”：上面选好的那张图，T + 1 项从最吵的一步开始逐项到达，总和随之累计。",
-        "Press Compute the bound: for the picture chosen above, the T + 1 terms arrive one by one from the noisiest step down, and the sum grows with them.",
+        "Press Compute the bound: for the picture chosen above, the T + 1 terms arrive one by one from the noisiest step down, and "
+        "the sum grows with them.",
     ),
     "bound.progress": ("变分下界的进度", "Progress of the bound"),
     "bound.running": ("已到 {done} / {total} 项", "{done} of {total} terms"),
@@ -71,7 +73,8 @@ LOSS = {
     "bound.part.L_T": ("$L_T$：终点与纯噪声之差", "$L_T$: the end against pure noise"),
     "bound.part.L_t-1": ("所有 $L_{t-1}$ 之和：反向每一步的误差", "all $L_{t-1}$: the errors of the reverse steps"),
     "bound.part.L_0": ("$L_0$：最后一步的解码", "$L_0$: the last decoding"),
-    "bound.chart_terms": ("每一步的 $L_{t-1}$（最左端是 $L_0$）", "$L_{t-1}$ of each step ($L_0$ at the far left)"),
+    "bound.chart_terms": ("每一步的 $L_{t-1}$，最左端是 $L_0$", "$L_{t-1}$ of each step, $L_0$ at the far left"),
+    "axis.t_plus_one": ("t + 1（对数刻度）", "t + 1 (log scale)"),
     "bound.chart_running": ("从 t = T 往下累计", "Sum so far, from t = T down"),
     "bound.running_line": ("累计", "so far"),
     "bound.conventions": (

@@ -19,7 +19,7 @@ NOISING = {
         "显示时 −1 为黑、1 为白，超出的部分被截断；参与计算的数没有截断。",
         "On the screen −1 is black and 1 is white, and what lies outside is clipped; the numbers computed with are not.",
     ),
-    "view.gray_28": ("28 × 28 灰度（数字模型看到的样子）", "28 × 28 gray (as the digit model sees it)"),
+    "view.gray_28": ("28 × 28 灰度（模型的尺寸）", "28 × 28 gray (the model's size)"),
     "view.gray_64": ("64 × 64 灰度", "64 × 64 gray"),
     "view.colour_64": ("64 × 64 彩色", "64 × 64 colour"),
     "view.colour_128": ("128 × 128 彩色", "128 × 128 colour"),
@@ -34,12 +34,14 @@ NOISING = {
     "path.beta": ("每一步新加的方差", "Variance added by each step"),
     "path.not_noise": (
         "注意：T = {T} 时终点的 $\\bar\\alpha_T$ = {value}，图像还没有被噪声淹没；而采样是从纯噪声开始的，起点就错了。要么增加步数，要么加大 β。",
-        "Mind: with T = {T} the path ends at $\\bar\\alpha_T$ = {value}, so the picture still shows. Sampling starts from pure noise and would start in the "
+        "Mind: with T = {T} the path ends at $\\bar\\alpha_T$ = {value}, so the picture still shows. Sampling starts from pure noise "
+        "and would start in the "
         "wrong place. Use more steps, or larger β.",
     ),
     "routes.title": ("一步一步走，和一次跳到位，结果一样吗？", "Do many small steps and one jump end in the same place?"),
     "routes.lead": (
-        "单步公式 $q(\\mathbf x_t\\mid\\mathbf x_{t-1})$ 连乘起来，理论上正好是一次到位的 $q(\\mathbf x_t\\mid\\mathbf x_0)$。这里两条路各走 64 遍，"
+        "单步公式 $q(\\mathbf x_t\\mid\\mathbf x_{t-1})$ 连乘起来，理论上正好是一次到位的 $q(\\mathbf x_t\\mid\\mathbf x_0)$。"
+        "这里两条路各走 64 遍，"
         "比较走到终点时的均值和方差，并给出误差棒。",
         "In theory the single steps $q(\\mathbf x_t\\mid\\mathbf x_{t-1})$ multiply up to exactly the one jump $q(\\mathbf x_t\\mid\\mathbf x_0)$. "
         "Here each way is taken 64 times, and the means and variances they arrive at are compared, with error bars.",
@@ -47,7 +49,8 @@ NOISING = {
     "routes.measure": ("用当前的图片和 t 再测一次", "Measure again for this picture and t"),
     "routes.agree": (
         "走到 t = {t}（{steps} 个单步）：两条路一致。{count} 个差值里最大的是 {z} 倍标准误，属于正常的随机波动。",
-        "At t = {t} ({steps} single steps) the two ways agree: the largest of {count} differences is {z} standard errors, which is what chance gives.",
+        "At t = {t} ({steps} single steps) the two ways agree: the largest of {count} differences is {z} standard errors, which is "
+        "what chance gives.",
     ),
     "routes.differ": (
         "走到 t = {t}（{steps} 个单步）：{count} 个差值里最大的达到 {z} 倍标准误，随机波动很难解释。换个种子再测一次看看。",
@@ -64,12 +67,14 @@ NOISING = {
     "routes.variance": ("每个像素的方差", "variance of a pixel"),
     "routes.coupled": (
         "如果一次跳跃用的正是那些单步噪声合成的噪声，两条路应该逐像素相同：实测最大差 {error}，只是 float32 的舍入误差。",
-        "When the jump uses the very noise that the single steps add up to, both ways must agree pixel by pixel: the largest difference is {error}, "
+        "When the jump uses the very noise that the single steps add up to, both ways must agree pixel by pixel: the largest "
+        "difference is {error}, "
         "the rounding of float32.",
     ),
     "routes.part": ("图较大，只取其中 {pixels} / {total} 个值参与比较。", "The picture is large: {pixels} of its {total} values took part."),
     "routes.how": (
         "每条路独立重复 {draws} 次；标准误来自这 {draws} 次之间的离散程度，z 是差值除以它的标准误。",
-        "Each way was taken {draws} times independently; the standard error comes from the spread of those {draws}, and z is a difference divided by it.",
+        "Each way was taken {draws} times independently; the standard error comes from the spread of those {draws}, and z is a "
+        "difference divided by it.",
     ),
 }

@@ -36,8 +36,9 @@ PAGE = {
     "variance.fixed_large": ("较大：单步方差 βₜ", "large: the single step's βₜ"),
     "model.loading": ("模型正在加载，通常只要几秒。", "The model is loading; this takes a few seconds."),
     "model.line": (
-        "模型：{source}，{parameters} 百万参数，{size} × {size} 像素，{channels} 通道；训练用 {schedule} 调度，T = {T}。",
-        "Model: {source}, {parameters} million parameters, {size} × {size} pixels, {channels} channel(s); trained on the {schedule} schedule, T = {T}.",
+        "模型：{source}，{myriads} 万参数，{size} × {size} 像素，{channels} 通道；训练时的噪声调度：{schedule}，T = {T}。",
+        "Model: {source}, {millions} million parameters, {size} × {size} pixels, {channels} channel(s); noise schedule in training: "
+        "{schedule}, T = {T}.",
     ),
     "model.epsilon": (
         "网络直接预测噪声 $\\boldsymbol\\epsilon_\\theta$；$\\hat{\\mathbf x}_0$ 由它换算得到。",
@@ -45,7 +46,8 @@ PAGE = {
     ),
     "model.v_prediction": (
         "网络预测的是速度 $\\mathbf v$，页面上的 $\\boldsymbol\\epsilon_\\theta$ 和 $\\hat{\\mathbf x}_0$ 都由 $\\mathbf v$ 精确换算得到。",
-        "The network predicts the velocity $\\mathbf v$; $\\boldsymbol\\epsilon_\\theta$ and $\\hat{\\mathbf x}_0$ on this page are converted from it exactly.",
+        "The network predicts the velocity $\\mathbf v$; $\\boldsymbol\\epsilon_\\theta$ and $\\hat{\\mathbf x}_0$ on this page are "
+        "converted from it exactly.",
     ),
     "model.sample": (
         "网络直接预测原图 $\\hat{\\mathbf x}_0$；$\\boldsymbol\\epsilon_\\theta$ 由它换算得到。",

@@ -4,12 +4,13 @@ SAMPLING = {
     "sampling.title": ("纯噪声怎么变成一张图？", "How does pure noise become a picture?"),
     "sampling.lead": (
         "模型在每一步看着 $\\mathbf x_t$ 猜原图，得到 $\\hat{\\mathbf x}_0$；再按后验公式朝它挪一小步。左边是真正在走的链，右边是模型此刻的猜测。",
-        "At each step the model looks at $\\mathbf x_t$ and guesses the clean picture, $\\hat{\\mathbf x}_0$; the posterior then moves a little way towards it. "
+        "At each step the model looks at $\\mathbf x_t$ and guesses the clean picture, $\\hat{\\mathbf x}_0$; the posterior then "
+        "moves a little way towards it. "
         "Left is the chain itself, right is what the model guesses at that moment.",
     ),
     "sampling.images": ("图片数量", "Number of images"),
     "sampling.steps": ("步数", "Steps"),
-    "sampling.steps_info": ("全部 1000 步最忠实，也最慢", "all 1000 are the most faithful, and the slowest"),
+    "sampling.steps_info": ("走满全部 T 步最忠实，也最慢", "all T of them are the most faithful, and the slowest"),
     "sampling.variance": ("每一步的方差 σₜ²", "Variance of each step σₜ²"),
     "sampling.spacing": ("步的间隔方式", "Spacing of the steps"),
     "sampling.clip": ("每一步把 x̂₀ 截断到 [−1, 1]", "Clip x̂₀ to [−1, 1] in every step"),
@@ -21,7 +22,8 @@ SAMPLING = {
     "spacing.trailing": ("trailing：等间隔，到 T 止", "trailing: equal gaps up to T"),
     "film.empty": (
         "还没有开始。点“生成”，16 张图走 50 步，大约几秒；每一步都会显示出来，随时可以停。",
-        "Nothing has run yet. Press Generate: 16 images in 50 steps take a few seconds. Each step is shown as it happens, and you can stop at any time.",
+        "Nothing has run yet. Press Generate: 16 images in 50 steps take a few seconds. Each step is shown as it happens, and you "
+        "can stop at any time.",
     ),
     "film.progress": ("采样进度", "Progress of sampling"),
     "film.xt": ("链走到这里的样子", "where the chain is"),
@@ -45,13 +47,16 @@ SAMPLING = {
     ),
     "step.title": ("把其中一步拆开，里面是什么？", "What is inside a single reverse step?"),
     "step.lead": (
-        "后验均值是 $\\hat{\\mathbf x}_0$ 和 $\\mathbf x_t$ 的加权和：噪声大时几乎原地不动，越接近尾声越听模型的。加上一份噪声，就得到下一个 $\\mathbf x_s$。",
-        "The posterior mean is a weighted sum of $\\hat{\\mathbf x}_0$ and $\\mathbf x_t$: early on it hardly moves, near the end it follows the model. "
+        "后验均值是 $\\hat{\\mathbf x}_0$ 和 $\\mathbf x_t$ 的加权和：噪声大时几乎原地不动，越接近尾声越听模型的。加上一份噪声，"
+        "就得到下一个 $\\mathbf x_s$。",
+        "The posterior mean is a weighted sum of $\\hat{\\mathbf x}_0$ and $\\mathbf x_t$: early on it hardly moves, near the end it "
+        "follows the model. "
         "A little fresh noise on top gives the next $\\mathbf x_s$.",
     ),
     "step.empty": (
         "先在上面生成一次，然后用滑块选一步、点一张图，这里就会按那一步的真实数字展开。",
-        "Generate something above first; then choose a step with the slider and click an image, and that very step is laid out here with its numbers.",
+        "Generate something above first; then choose a step with the slider and click an image, and that very step is laid out here "
+        "with its numbers.",
     ),
     "step.heading": ("第 {image} 张图：从 t = {t} 到 s = {s}", "Image {image}: from t = {t} to s = {s}"),
     "step.heading_last": ("第 {image} 张图：从 t = {t} 到干净的图像（最后一步）", "Image {image}: from t = {t} to the clean image (the last step)"),
@@ -64,6 +69,11 @@ SAMPLING = {
         "上面几项相加与采样器给出的 $\\mathbf x_s$ 最多相差 {error}（float32 舍入）：公式重新算了一遍，与采样器互相印证。",
         "These parts add up to the $\\mathbf x_s$ that the sampler returned within {error} (float32 rounding): the formula was evaluated again, "
         "apart from the sampler.",
+    ),
+    "step.identity_exact": (
+        "上面几项相加与采样器给出的 $\\mathbf x_s$ 逐位相同：公式在采样器之外重新算了一遍，与它互相印证。",
+        "These parts add up to the $\\mathbf x_s$ that the sampler returned, to the last bit: the formula was evaluated again, apart "
+        "from the sampler.",
     ),
     "step.clipped": (
         "$\\hat{\\mathbf x}_0$ 有 {percent}% 的像素正好等于 −1 或 1，也就是被截断过。",

@@ -1,0 +1,78 @@
+"""Every visible word stands once in Chinese and once in English, and the page uses exactly the words that are there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ddpm_space.models
+import ddpm_space.ui as ui
+from ddpm_space.errors import TextError
+from ddpm_space.ui.text import TEXT
+
+FOLDER = Path(ui.__file__).parent
+CJK = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
+HAN = re.compile(r"[\u3400-\u9fff]")
+KEY = re.compile(r"[a-z]+(?:\.[A-Za-z0-9_-]+)+")
+SAME_IN_BOTH = {"unit.bits", "schedule.sigmoid"}
+NOT_KEYS = re.compile(r".*\.(js|css|html|png|md|json)$|ddpm\..*|window\..*")
+
+
+def placeholders(text: str) -> set[str]:
+    """Names to fill in; Chinese counts large numbers in myriads where English counts in millions."""
+    return set(re.findall(r"\{(\w+)", re.sub(r"\$[^$]*\$", "", text).replace("{myriads}", "{millions}")))
+
+
+@pytest.mark.parametrize("key", sorted(TEXT))
+def test_both_languages_say_it(key: str) -> None:
+    chinese, english = TEXT[key]
+    assert chinese.strip() and english.strip()
+    assert placeholders(chinese) == placeholders(english)
+    assert not CJK.search(english), "Chinese in the English text"
+    assert key in SAME_IN_BOTH or CJK.search(re.sub(r"\$[^$]*\$", "", chinese)), "no Chinese in the Chinese text"
+    for text in (chinese, english):
+        assert text.count("$") % 2 == 0, "an unclosed formula"
+
+
+def python_strings() -> Iterator[str]:
+    for path in FOLDER.glob("*.py"):
+        for found in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(found, ast.Constant) and isinstance(found.value, str):
+                yield found.value
+            elif isinstance(found, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "*" for part in found.values)
+
+
+def script_strings() -> Iterator[str]:
+    for path in (FOLDER / "static").glob("*.js"):
+        source = path.read_text(encoding="utf-8")
+        yield from re.findall(r'"([^"\n]*)"', source)
+        yield from (re.sub(r"\$\{[^}]*\}", "*", text) for text in re.findall(r"`([^`]*)`", source))
+
+
+def test_every_id_that_is_used_exists_and_every_text_is_used() -> None:
+    prefixes = {key.split(".")[0] for key in TEXT}
+    used = {text for text in (*python_strings(), *script_strings()) if text.split(".")[0] in {*prefixes, "*"} and "." in text and " " not in text}
+    patterns = [re.compile(re.escape(text).replace(r"\*", r"[^ ]+")) for text in used if "*" in text]
+    plain = {text for text in used if KEY.fullmatch(text) and not NOT_KEYS.fullmatch(text)}
+    assert plain - set(TEXT) == set(), "ids without a text"
+    reached = {key for key in TEXT if key in plain or key.startswith("error.") or any(pattern.fullmatch(key) for pattern in patterns)}
+    assert set(TEXT) - reached == set(), "texts that nothing shows"
+
+
+def test_an_error_of_the_library_has_a_translation() -> None:
+    assert ddpm_space.models  # its errors are defined once it is imported
+    classes = TextError.__subclasses__()
+    assert len(classes) >= 4
+    missing = {key for each in classes for key in each.templates} - set(TEXT)
+    assert missing == set()
+
+
+def test_words_stand_nowhere_but_in_the_table() -> None:
+    for path in [*FOLDER.glob("*.py"), *(FOLDER / "static").glob("*.js")]:
+        found = HAN.findall(path.read_text(encoding="utf-8").replace('"中文"', ""))
+        assert found == [], path.name
