@@ -50,7 +50,7 @@ def build(app: gr.Blocks, model: ModelSlot) -> None:
     settings = [images, steps, variance, spacing, clip, seed]
     outputs, start = [film, trajectory, run, stop], lambda *values: (yield from generate(model, *values))
     running = run.click(start, settings, outputs, js="window.ddpm.waiting.film", **quiet, **HEAVY)
-    stop.click(halt, [trajectory], [film, run, stop], cancels=[running], **quiet)
+    stop.click(halt, [trajectory], [film, run, stop], cancels=[running], js="window.ddpm.stopped.film", **quiet)
     film.select(open_up, [trajectory], [opened], trigger_mode="always_last", **quiet)
     app.load(lambda: introduce(model), None, [about, steps], **quiet)
 
@@ -90,10 +90,10 @@ def halt(kept: Trajectory | None) -> tuple[object, gr.Button, gr.Button]:
 
 
 def film_payload(kept: Trajectory) -> Payload:
-    """Pack what is kept of a run."""
+    """Pack what is kept of a run, which may still be taking its last step."""
     longest = len(kept.schedule)
     return {
-        **figures.film(kept.frames),
+        **figures.film(list(kept.frames)),
         "total": kept.total,
         "T": longest,
         "seconds": kept.seconds,

@@ -25,8 +25,11 @@ window.ddpm.waiting = { film: waitIn("film"), errors: waitIn("errors"), bound: w
 
 // A stop ends the event between two of its answers: the panel keeps what has arrived and says that it is not all.
 const stopNotes = {};
-const stopIn = (panel) => () => stopNotes[panel]?.();
-window.ddpm.stopped = { errors: stopIn("errors"), bound: stopIn("bound") };
+const stopIn = (panel) => (...inputs) => {
+  stopNotes[panel]?.();
+  return inputs;
+};
+window.ddpm.stopped = { film: stopIn("film"), errors: stopIn("errors"), bound: stopIn("bound") };
 
 window.ddpm.onStep = (time) => step.set(Number(time));
 
@@ -38,7 +41,9 @@ window.ddpm.mount = (element, props, trigger, watch) => {
   const waiting = say("p", "wait.turn", {}, "waiting-note");
   waiting.setAttribute("role", "status");
   waiting.hidden = true;
+  let halted = false;
   waitingNotes[root.dataset.panel] = () => {
+    halted = false;
     waiting.hidden = false;
     notice.hidden = true;
     root.scrollIntoView({ block: "nearest", behavior: "smooth" });
@@ -48,6 +53,7 @@ window.ddpm.mount = (element, props, trigger, watch) => {
   if (empty) body.hidden = true;
   let latest = null;
   stopNotes[root.dataset.panel] = () => {
+    halted = true;
     waiting.hidden = true;
     if (latest && body.dataset.phase === "running") draw({ ...latest, stopped: true });
   };
@@ -55,6 +61,8 @@ window.ddpm.mount = (element, props, trigger, watch) => {
   const update = () => {
     if (!props.value) return;
     const payload = JSON.parse(props.value);
+    // What the stopped event still had on its way comes too late; only the film of a stopped run, which says "finished": false, is wanted.
+    if (halted && !("finished" in payload)) return;
     waiting.hidden = true;
     notice.hidden = !payload.error;
     root.dataset.state = payload.error ? "error" : "drawn";

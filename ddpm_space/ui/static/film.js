@@ -70,8 +70,8 @@ export function film(root, { trigger }) {
   );
 
   return (payload) => {
-    if (payload.frame) showFrame(payload.frame);
-    else showReel(payload);
+    if (payload.frame && !payload.stopped) showFrame(payload.frame);
+    else if (!payload.frame) showReel(payload);
   };
 }
 

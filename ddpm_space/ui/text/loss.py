@@ -13,8 +13,8 @@ LOSS = {
     "seen.label": ("模型看到的图", "The picture as the model sees it"),
     "seen.words": ("模型看到的图：{size} × {size}", "as the model sees it: {size} × {size}"),
     "seen.outside": (
-        "这张图不属于训练数据（手写数字），误差和比特数会明显偏大。",
-        "This is not of the training data (handwritten digits): expect larger errors and more bits.",
+        "这张图不属于训练数据（黑底白字的手写数字），误差和比特数会明显偏大。",
+        "This is not of the training data (handwritten digits, white on black): expect larger errors and more bits.",
     ),
     "errors.timesteps": ("在哪些 t 上比较（用逗号隔开）", "Timesteps to compare at (with commas)"),
     "errors.run": ("测量误差", "Measure the error"),

@@ -1,0 +1,72 @@
+"""The long walk, with the model that comes with the package and the settings as they stand on the page, at four widths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from walk import await_phase, exact, move_t, open_tab, press, text
+
+from ddpm_space import loss, models
+from ddpm_space.images import load_image
+from ddpm_space.schedule import SCHEDULES, NoiseSchedule
+from ddpm_space.ui.examples import example_path
+from ddpm_space.ui.launch import DEFAULT_MODEL, start
+from ddpm_space.ui.model import ModelSlot
+from ddpm_space.ui.noising import LENGTHS
+
+pytestmark = pytest.mark.proof
+
+WIDTHS = (390, 768, 1280, 2560)
+
+
+@pytest.fixture(scope="module")
+def bundled_app() -> Iterator[str]:
+    app = start(ModelSlot(DEFAULT_MODEL), quiet=True)
+    yield app.local_url
+    app.close()
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_bundled_model_through_all_tabs(open_page: Callable, bundled_app: str, lang: str) -> None:
+    page = open_page(lang, address=bundled_app).page
+    open_tab(page, "sampling", lang)
+    press(page, "sampling.run", lang)
+    await_phase(page, "film")
+    check_widths(page)
+    open_tab(page, "loss", lang)
+    press(page, "errors.run", lang)
+    await_phase(page, "errors")
+    press(page, "bound.run", lang)
+    await_phase(page, "bound")
+    check_widths(page)
+    model = models.load(DEFAULT_MODEL)
+    *_, last = loss.bound_terms(model.denoiser, load_image(example_path("digit_3"), size=28), draws=2, variance="fixed_large")
+    shown = float(page.locator("[data-panel=bound] .verdict").get_attribute("data-exact") or "nan")
+    assert shown == pytest.approx(last.running.mean, rel=1e-5)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_schedule_and_length_shows_the_library_s_numbers(open_page: Callable, bundled_app: str, lang: str) -> None:
+    page = open_page(lang, address=bundled_app).page
+    for length in LENGTHS:
+        page.get_by_role("radio", name=str(length), exact=True).check()
+        for name in SCHEDULES:
+            page.get_by_label(text("noising.schedule", lang)).click()
+            page.get_by_role("option", name=text(f"schedule.{name}", lang), exact=True).click()
+            table = NoiseSchedule.make(name, length)
+            for t in (1, length // 2, length - 1):
+                move_t(page, t)
+                page.wait_for_function(
+                    "wanted => Number(document.querySelector('[data-quantity=alpha_bar]').dataset.exact) === wanted", arg=float(table.alpha_bar[t])
+                )
+                assert exact(page, "snr") == pytest.approx(float(table.snr[t]), rel=1e-9)
+    check_widths(page)
+
+
+def check_widths(page) -> None:
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": 1280, "height": 900})
