@@ -113,6 +113,16 @@ def test_bound_terms_against_the_closed_form(gaussian) -> None:
         assert term.eps_mse is not None and abs(term.eps_mse.mean - float(mean[t].mean())) < 4.5 * standard_error / weight
 
 
+def test_clipping_and_variance_reach_the_bound(schedule: NoiseSchedule) -> None:
+    """A network whose x_0_hat is 3 everywhere: clipped it is 1, so that L_{t-1}, quadratic in x_0 - x_0_hat, is 9 times smaller for x_0 = 0."""
+    denoiser, x_0 = Denoiser(lambda x_t, t: torch.full_like(x_t, 3.0), "sample", schedule), quantize(torch.zeros(1, 1, 4, 4))
+    level = float(x_0[0, 0, 0, 0])
+    loose, clipped = (list(bound_terms(denoiser, x_0, rows=[20], clip_x0=clip))[-1].bits.mean for clip in (False, True))
+    assert loose / clipped == pytest.approx((3 - level) ** 2 / (1 - level) ** 2, rel=1e-4)
+    large = list(bound_terms(denoiser, x_0, rows=[20], variance="fixed_large"))[-1].bits.mean
+    assert large != pytest.approx(clipped, rel=1e-3)
+
+
 def test_the_bound_lies_above_the_likelihood_and_near_it(gaussian_on) -> None:
     """A perfect denoiser on a fine chain: the bound is above the data's own negative log-likelihood, as counted in grey levels, and close to it."""
     fine = gaussian_on(NoiseSchedule.cosine(1000))

@@ -196,6 +196,9 @@ def test_pickles_are_refused_and_never_opened(copy_of_tiny: Path) -> None:
     refused("error.model.no_safetensors", copy_of_tiny)
     path.with_suffix(".bin").unlink()
     assert refused("error.model.no_weights", copy_of_tiny).values["missing"] == f"unet/{WEIGHTS}"
+    torch.save(Trap(), path.with_suffix(".bin"))
+    (copy_of_tiny / "unet" / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": {}}))
+    refused("error.model.weights_mismatch", copy_of_tiny)
     assert not trap.exists()
 
 

@@ -58,6 +58,8 @@ def test_an_opened_step_gives_x_prev_back(schedule: NoiseSchedule, prediction_ty
         assert (step.mu - (coef_x_0 * frame.x_0_hat + coef_x_t * frame.x_t)).abs().max() < 2e-6
         drawn = 0 if frame.noise is None else step.sigma2**0.5 * frame.noise
         assert (step.mu + drawn - frame.x_prev).abs().max() < 2e-6
+        expected = denoiser.predict(frame.x_t, torch.tensor(frame.t), clip=1.0).x_0_hat
+        assert (frame.x_0_hat - expected).abs().max() < 1e-5
         assert step.x_prev is frame.x_prev and step.x_t is frame.x_t and (step.t, step.s) == (frame.t, frame.s)
 
 
