@@ -7,10 +7,16 @@ tensor costs nothing beside a training step, while decoding and collating every 
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Read when datasets is imported: without it, opening even a local file asks a server to count the use.
+os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from datasets import Dataset, load_dataset
 from datasets import Image as ImageFeature
@@ -101,10 +107,14 @@ def _parquet(files: list[Path], split: str) -> Dataset:
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise DataError(f"there is no file {missing[0]}: use another split than '{split}'")
-    try:
-        return load_dataset("parquet", data_files=[str(file) for file in files], split="train")
-    except Exception as error:
-        raise DataError(f"'{files[0]}' cannot be read as parquet ({type(error).__name__}): download or write it again") from error
+    for file in files:
+        try:
+            rows = pq.read_metadata(file).num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"'{file}' cannot be read as parquet ({str(error).splitlines()[0]}): download or write it again") from error
+        if rows == 0:  # which datasets itself takes for damage
+            raise DataError(f"'{file}' has no rows: give a file with at least one image")
+    return load_dataset("parquet", data_files=[str(file) for file in files], split="train")
 
 
 def _folder(path: Path, split: str) -> Dataset:
