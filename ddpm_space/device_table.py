@@ -39,9 +39,7 @@ class DeviceTable:
                 raise ValueError(f"timestep {wrong} is outside the chain: use 0 <= t <= {self._columns.shape[1] - 1}")
         key = (like.device, like.dtype)
         if key not in self._copies:
-            # A table first used in inference mode has to serve training as well.
-            with torch.inference_mode(False):
-                self._copies[key] = self._columns.to(dtype=like.dtype).clone().to(like.device)
+            self._copies[key] = self._columns.to(like.dtype).to(like.device)
         found = self._copies[key].index_select(1, t.reshape(-1).to(like.device, non_blocking=True))
         return found.reshape(len(found), -1, *[1] * (like.ndim - 1)).unbind()
 

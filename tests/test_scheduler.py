@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpm_space.device_table import DeviceTable, place_in
+from ddpm_space.device_table import place_in
 from ddpm_space.notes import reverse
 from ddpm_space.scheduler import NotesDDPMScheduler
 
@@ -190,19 +190,45 @@ def test_a_timestep_off_the_chain_gives_nan_where_it_cannot_be_read() -> None:
     assert torch.isnan(row.coef_x_0[1]).all()
 
 
-def test_tables_made_in_inference_mode_serve_training() -> None:
+def test_a_chain_on_a_device_is_stepped_without_reading_it() -> None:
+    """Elements of `scheduler.timesteps` on an accelerator give the same steps as their numbers: noise included, and none drawn at t = 0."""
+
+    class OnDevice(torch.Tensor):
+        is_cpu = property(lambda self: False)  # type: ignore[assignment]
+
+        def item(self) -> Any:
+            raise AssertionError("this would wait for the device")
+
+    numbers, elements = NotesDDPMScheduler(**SHORT), NotesDDPMScheduler(**SHORT)
+    numbers.set_timesteps(8)
+    elements.set_timesteps(8)
+    elements.timesteps = elements.timesteps.as_subclass(OnDevice)
+    x_t = torch.randn(2, 1, 4, 4, generator=seeded())
+    generators = [seeded(1), seeded(1)]
+    for t, on_device in zip(numbers.timesteps.tolist(), elements.timesteps):
+        expected = numbers.step(x_t, t, x_t, generators[0]).prev_sample
+        assert torch.equal(elements.step(x_t, on_device, x_t, generators[1]).prev_sample, expected)
+    assert torch.equal(generators[0].get_state(), generators[1].get_state())
+
+
+def test_coefficients_made_in_inference_mode_serve_training() -> None:
+    x_0, x_t, t = torch.ones(2, 1, 2, 2, requires_grad=True), torch.zeros(2, 1, 2, 2), torch.tensor([3, 4])
     with torch.inference_mode():
         scheduler = NotesDDPMScheduler(**SHORT)
-        table = DeviceTable(torch.ones(1, 3, dtype=torch.float64))
-        scheduler.add_noise(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), torch.tensor([3]))
-        scheduler.step(torch.zeros(2, 1, 2, 2), torch.tensor([3, 4]), torch.zeros(2, 1, 2, 2))
-        table.at(torch.tensor([0]), torch.zeros(1, 1, dtype=torch.float64))
-    x_0 = torch.zeros(2, 1, 2, 2, requires_grad=True)
-    scheduler.add_noise(x_0, torch.ones(2, 1, 2, 2), torch.tensor([3, 4])).sum().backward()
-    scheduler.step(x_0, torch.tensor([3, 4]), torch.zeros(2, 1, 2, 2)).prev_sample.sum().backward()
-    one = torch.ones(1, 1, dtype=torch.float64, requires_grad=True)
-    (one * table.at(torch.tensor([0]), one)[0]).sum().backward()
-    assert x_0.grad is not None
+        scheduler.add_noise(x_t, x_t, t)
+        scheduler.step(x_t, t, x_t)
+    (scheduler.add_noise(x_0, x_t, t).sum() + scheduler.step(x_0, t, x_t).prev_sample.sum()).backward()
+    assert x_0.grad is not None and x_0.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"prediction_type": "sample"}, {"prediction_type": "v_prediction", "thresholding": True}])
+def test_arguments_are_left_as_they_were(options: dict[str, Any]) -> None:
+    scheduler = NotesDDPMScheduler(**SHORT, **options)
+    x_t, output = (3 * torch.randn(2, 1, 4, 4, generator=seeded(i)) for i in (0, 1))
+    copies = x_t.clone(), output.clone()
+    for t in (20, torch.tensor([3, 20])):
+        scheduler.step(output, t, x_t)
+        assert torch.equal(x_t, copies[0]) and torch.equal(output, copies[1])
 
 
 # ------------------------------------------------------------------------------------------------ q_step and posterior

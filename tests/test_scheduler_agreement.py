@@ -173,6 +173,13 @@ def test_mixed_precision_promotes_like_stock() -> None:
             left, right = (scheduler.step(b, 400, a, torch.Generator().manual_seed(1)) for scheduler in (ours, shipped))
             assert left.prev_sample.dtype == right.prev_sample.dtype
             assert error(left.prev_sample.float(), right.prev_sample.float()) < 4 * torch.finfo(low).eps
+        # The noise has the output's type in stock, and is rounded like it.
+        zero = torch.zeros_like(x_t)
+        noise = torch.randn(x_t.shape, generator=torch.Generator().manual_seed(1), dtype=low)
+        sigma = float(ours._get_variance(400)) ** 0.5
+        result = ours.step(zero.to(low), 400, zero, torch.Generator().manual_seed(1)).prev_sample
+        assert result.dtype == torch.float32
+        assert torch.equal(result, (noise * sigma).float())
 
 
 def test_works_inside_a_stock_pipeline(tiny_pipeline: Any) -> None:
