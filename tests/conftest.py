@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 # Read when huggingface_hub is imported: the tests use neither the user's token and cache nor the network.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="ddpm_space_hf_")
@@ -20,6 +21,9 @@ from torch import Tensor
 
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.schedule import NoiseSchedule
+
+if TYPE_CHECKING:
+    from ddpm_space.models import ModelError
 
 
 def pytest_unconfigure() -> None:
@@ -100,6 +104,31 @@ def copy_of_tiny(tiny_pipeline: Path, tmp_path: Path) -> Path:
 def new_pipeline(tmp_path: Path) -> Callable[..., Path]:
     """Write a model folder with other options of `write_pipeline`."""
     return lambda **options: write_pipeline(tmp_path / "pipeline", **options)
+
+
+@pytest.fixture
+def refused_model() -> Callable[..., ModelError]:
+    """Load a source that must be refused with the error of a key, in one line, and return that error."""
+    from ddpm_space.models import ModelError, load
+
+    def refused(key: str, source: object, **options: Any) -> ModelError:
+        with pytest.raises(ModelError) as caught:
+            load(source, **options)
+        assert caught.value.key == key, caught.value
+        assert len(str(caught.value).splitlines()) == 1
+        return caught.value
+
+    return refused
+
+
+@pytest.fixture
+def edit_json() -> Callable[..., None]:
+    """Change some entries of a JSON file."""
+
+    def edit(path: Path, **changes: object) -> None:
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return edit
 
 
 @pytest.fixture(scope="session")
