@@ -16,16 +16,16 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from ddpm_space import export
-from ddpm_space.chain import LEARNED_VARIANCES, ReverseChain, learned_sigma, noising_weights, split_output, weights
-from ddpm_space.device_table import DeviceTable
 from ddpm_space.notes.forward import q_between, q_between_sample
 from ddpm_space.notes.reverse import q_posterior, velocity
 from ddpm_space.schedule import TERMINAL_ALPHA_BAR_LIMIT
-from ddpm_space.scheduler_options import by_keyword, check_options
+from ddpm_space.scheduler_parts import export
+from ddpm_space.scheduler_parts.chain import LEARNED_VARIANCES, ReverseChain, learned_sigma, noising_weights, split_output, weights
+from ddpm_space.scheduler_parts.device_table import DeviceTable
+from ddpm_space.scheduler_parts.options import by_keyword, check_options
+from ddpm_space.scheduler_parts.stock_schedules import build_schedule, epsilon_problem
+from ddpm_space.scheduler_parts.thresholding import dynamic_threshold
 from ddpm_space.spacing import custom_timesteps, spaced_timesteps
-from ddpm_space.stock_schedules import build_schedule, epsilon_problem
-from ddpm_space.thresholding import dynamic_threshold
 
 
 @dataclass
@@ -54,8 +54,8 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
 
     Args:
         as in `DDPMScheduler`, and
-        beta_schedule: one of `stock_schedules.BETA_SCHEDULES`.
-        variance_type: one of `chain.VARIANCE_TYPES`.
+        beta_schedule: one of `scheduler_parts.stock_schedules.BETA_SCHEDULES`.
+        variance_type: one of `scheduler_parts.chain.VARIANCE_TYPES`.
         given_variance: for "given", T values sigma_t^2 by training timestep; None at every t that the chain in use does not visit.
     Raises:
         ValueError: an unknown option, or a number out of range; the valid ones are named.

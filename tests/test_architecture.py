@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ROWS = [
     ["ddpm_space.errors", "ddpm_space.notes", "ddpm_space.spacing"],
     ["ddpm_space.images", "ddpm_space.schedule"],
-    ["ddpm_space.chain", "ddpm_space.denoiser", "ddpm_space.device_table", "ddpm_space.stock_schedules", "ddpm_space.thresholding"],
+    ["ddpm_space.denoiser"],
     ["ddpm_space.exact", "ddpm_space.likelihood", "ddpm_space.mistakes", "ddpm_space.noising", "ddpm_space.loss"],
-    ["ddpm_space.export", "ddpm_space.scheduler", "ddpm_space.scheduler_options", "ddpm_space.sampling"],
+    ["ddpm_space.scheduler", "ddpm_space.scheduler_parts", "ddpm_space.sampling"],
     ["ddpm_space.hub", "ddpm_space.models", "ddpm_space.pipeline_folder"],
     ["ddpm_space.figures"],
     ["ddpm_space.ui"],

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpm_space.device_table import place_in
 from ddpm_space.notes import reverse
 from ddpm_space.scheduler import NotesDDPMScheduler
+from ddpm_space.scheduler_parts.device_table import place_in
 
 # Its end is noise: alpha_bar_T = 1.5e-4.
 SHORT: dict[str, Any] = {"num_train_timesteps": 40, "beta_start": 1e-3, "beta_end": 0.4}

@@ -14,8 +14,8 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from diffusers.schedulers import scheduling_ddpm
 from torch import Tensor
 
-from ddpm_space.chain import LEARNED_VARIANCES
 from ddpm_space.scheduler import NotesDDPMScheduler
+from ddpm_space.scheduler_parts.chain import LEARNED_VARIANCES
 
 # T = 300 with a range that ends in noise; stock's names, one with zero terminal SNR.
 SHORT = {"num_train_timesteps": 300, "beta_start": 1e-4, "beta_end": 0.06}

@@ -15,7 +15,7 @@ from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 from ddpm_space.schedule import SCHEDULES, NoiseSchedule
 from ddpm_space.scheduler import NotesDDPMScheduler
-from ddpm_space.stock_schedules import BETA_SCHEDULES
+from ddpm_space.scheduler_parts.stock_schedules import BETA_SCHEDULES
 
 # Its end is noise: alpha_bar_T = 1.5e-4.
 SHORT: dict[str, Any] = {"num_train_timesteps": 40, "beta_start": 1e-3, "beta_end": 0.4}

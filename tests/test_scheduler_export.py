@@ -11,9 +11,9 @@ import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-from ddpm_space.export import GIVEN_VARIANCE_FILE
 from ddpm_space.scheduler import NotesDDPMScheduler
-from ddpm_space.stock_schedules import BETA_SCHEDULES
+from ddpm_space.scheduler_parts.export import GIVEN_VARIANCE_FILE
+from ddpm_space.scheduler_parts.stock_schedules import BETA_SCHEDULES
 
 T = 90
 

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 import yaml
 
 from ddpm_space.denoiser import PREDICTION_TYPES
-from ddpm_space.stock_schedules import BETA_SCHEDULES
+from ddpm_space.scheduler_parts.stock_schedules import BETA_SCHEDULES
 
 PRESETS = Path(__file__).resolve().parent / "configs"
 

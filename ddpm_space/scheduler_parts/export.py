@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from diffusers import DDPMScheduler
 
-from ddpm_space.stock_schedules import STOCK_BETA_SCHEDULES
+from ddpm_space.scheduler_parts.stock_schedules import STOCK_BETA_SCHEDULES
 
 if TYPE_CHECKING:
     from ddpm_space.scheduler import NotesDDPMScheduler

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ddpm_space.device_table import DeviceTable, place_in
 from ddpm_space.notes.forward import q_cumulative_sample
 from ddpm_space.notes.reverse import posterior_coefficients, x_0_from_v
 from ddpm_space.schedule import NoiseSchedule
+from ddpm_space.scheduler_parts.device_table import DeviceTable, place_in
 
 LEARNED_VARIANCES = ("learned", "learned_range")
 VARIANCE_TYPES = ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", *LEARNED_VARIANCES, "given")

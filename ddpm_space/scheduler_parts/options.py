@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ddpm_space.chain import VARIANCE_TYPES
 from ddpm_space.denoiser import PREDICTION_TYPES
+from ddpm_space.scheduler_parts.chain import VARIANCE_TYPES
 from ddpm_space.spacing import TIMESTEP_SPACINGS
 
 
