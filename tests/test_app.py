@@ -18,7 +18,7 @@ from PIL import Image
 
 from ddpm_space import figures, loss, models, noising
 from ddpm_space.images import load_image, to_uint8
-from ddpm_space.sampling import SamplingSettings, sample
+from ddpm_space.sampling import Frame, SamplingSettings, sample
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.ui import sampling as sampling_tab
 from ddpm_space.ui.examples import example_names, example_path, is_digit
@@ -154,7 +154,7 @@ def test_every_import_of_the_page_s_scripts_is_a_file_beside_them() -> None:
 
 def test_a_stopped_run_stops_working_and_can_be_looked_at(tiny_pipeline: Path) -> None:
     slot = ModelSlot(str(tiny_pipeline))
-    kept = Trajectory(slot.get().denoiser.schedule)
+    kept = Trajectory()
     running = sampling_tab.frames(slot, kept, 2, 50, "fixed_small", "trailing", True, 0)
     next(running)
     running.close()
@@ -164,27 +164,24 @@ def test_a_stopped_run_stops_working_and_can_be_looked_at(tiny_pipeline: Path) -
 
 
 def test_a_long_run_keeps_a_bounded_number_of_whole_steps() -> None:
-    schedule = NoiseSchedule.linear()
-    kept = Trajectory(schedule)
+    kept = Trajectory()
     x = torch.zeros(64, 1, 64, 64)
     for index in range(200):
-        kept.add(sampling_tab_frame(index, 200, x))
+        kept.add(plain_frame(index, 200, x))
     indices = [frame.index for frame in kept.frames]
     assert FEWEST_KEPT <= len(indices) <= FEWEST_KEPT + 2
     assert indices[0] == 0 and indices[-1] == 199
     assert kept.finished
 
 
-def sampling_tab_frame(index: int, total: int, x: torch.Tensor):
-    from ddpm_space.sampling import Frame
-
+def plain_frame(index: int, total: int, x: torch.Tensor) -> Frame:
     return Frame(index, total, total - index, total - index - 1, x, x, x, x, "fixed_small")
 
 
 def test_an_opened_step_adds_up(tiny_pipeline: Path) -> None:
     slot = ModelSlot(str(tiny_pipeline))
     schedule = slot.get().denoiser.schedule
-    kept = Trajectory(schedule)
+    kept = Trajectory()
     list(sampling_tab.frames(slot, kept, 3, 10, "fixed_large", "linspace", True, 1))
     payload = sampling_tab.step_payload(kept, 4, 2)
     mixed = payload["coef_x_0"] * unpack(payload["x_0_hat"]) + payload["coef_x_t"] * unpack(payload["x_t"])

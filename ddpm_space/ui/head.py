@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 STATIC = Path(__file__).parent / "static"
 STATIC_PREFIX = "/ddpm"
 HEAD_TAG = b"<head>"
+PAGE_MARK = b"window.gradio_config"
+"""What tells the page from other HTML, such as the pages that document the API."""
 
 
 def static_routes() -> list[Mount]:
@@ -48,12 +50,9 @@ class PageHead:
 
         async def passing(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = dict(message["headers"])
-                headers[b"x-content-type-options"] = b"nosniff"
-                if is_static:
-                    headers[b"cache-control"] = b"no-cache"
-                message["headers"] = list(headers.items())
-                if headers.get(b"content-type", b"").startswith(b"text/html"):
+                added = [(b"x-content-type-options", b"nosniff"), *([(b"cache-control", b"no-cache")] if is_static else [])]
+                message["headers"] = [*message["headers"], *added]
+                if any(name == b"content-type" and value.startswith(b"text/html") for name, value in message["headers"]):
                     held.append(message)
                     return
             elif held:
@@ -67,7 +66,9 @@ class PageHead:
         held.append(message)
         if message.get("more_body"):
             return
-        body = b"".join(part.get("body", b"") for part in held[1:]).replace(HEAD_TAG, HEAD_TAG + self.addition, 1)
+        body = b"".join(part.get("body", b"") for part in held[1:])
+        if PAGE_MARK in body:
+            body = body.replace(HEAD_TAG, HEAD_TAG + self.addition, 1)
         start = held[0]
         headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
         await send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})

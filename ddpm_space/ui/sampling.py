@@ -21,6 +21,9 @@ MAX_IMAGES = 36
 FRAME_SECONDS = 0.08
 """Least time between two frames that are sent; every step is computed whether it is sent or not."""
 
+FEW_STEPS = 0.025
+"""Below this share of the trained steps the page warns: one step is then too long for a Gaussian to describe it well."""
+
 STATE_SECONDS = 1800
 """How long a visitor's last run stays in memory."""
 
@@ -57,7 +60,7 @@ def build(app: gr.Blocks, model: ModelSlot) -> None:
 
 def generate(model: ModelSlot, *settings: object) -> Iterator[tuple]:
     """Answer the button: stream frames, then the film; the trajectory fills up meanwhile and is there even after a stop."""
-    kept = _new_trajectory(model)
+    kept = Trajectory()
     yield gr.skip(), kept, gr.Button(interactive=False), gr.Button(interactive=True)
     for payload in frames(model, kept, *settings):
         yield encode(payload), gr.skip(), gr.skip(), gr.skip()
@@ -66,14 +69,14 @@ def generate(model: ModelSlot, *settings: object) -> Iterator[tuple]:
 
 @streamed
 def frames(
-    model: ModelSlot, kept: Trajectory | None, images: float, steps: float, variance: str, spacing: str, clip: bool, seed: float
+    model: ModelSlot, kept: Trajectory, images: float, steps: float, variance: str, spacing: str, clip: bool, seed: float
 ) -> Iterator[Payload]:
     """Sample, keep every step that fits, and send a frame now and then."""
     loaded = model.get()
     longest = len(loaded.denoiser.schedule)
     count, number = whole_number(images, "num_images", 1, MAX_IMAGES), whole_number(steps, "num_steps", 1, longest)
     settings = SamplingSettings(count, number, spacing, variance, clip, whole_number(seed, "seed"), longest)
-    assert kept is not None  # the model is there, so its schedule was
+    kept.begin(loaded.denoiser.schedule)
     sent = 0.0
     for frame in sample(loaded.denoiser, loaded.shape, settings, device=loaded.device):
         kept.add(frame)
@@ -98,12 +101,8 @@ def film_payload(kept: Trajectory) -> Payload:
         "T": longest,
         "seconds": kept.seconds,
         "finished": kept.finished,
-        "few": kept.total < FEW_STEPS,
+        "few": kept.total < FEW_STEPS * longest,
     }
-
-
-FEW_STEPS = 25
-"""Below this many steps of a thousand, one step is too long for a Gaussian to describe it, and images suffer."""
 
 
 def open_up(kept: Trajectory | None, event: gr.EventData) -> object:
@@ -140,10 +139,3 @@ def describe(model: ModelSlot) -> Payload:
         "T": len(loaded.denoiser.schedule),
         "schedule": loaded.denoiser.schedule.name,
     }
-
-
-def _new_trajectory(model: ModelSlot) -> Trajectory | None:
-    try:
-        return Trajectory(model.get().denoiser.schedule)
-    except ValueError:
-        return None  # `frames` meets the same error and says it

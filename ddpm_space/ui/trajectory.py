@@ -14,28 +14,27 @@ FEWEST_KEPT = 12
 
 @dataclass
 class Trajectory:
-    """Frames of one run, all of them if they fit the budget, else every n-th and the last.
+    """Frames of one run, all of them if they fit the budget, else every n-th and the last; empty until `begin`."""
 
-    Args:
-        schedule: the model's training schedule.
-    """
-
-    schedule: NoiseSchedule
+    schedule: NoiseSchedule = field(default_factory=NoiseSchedule.linear)
     frames: list[Frame] = field(default_factory=list)
     total: int = 0
     seconds: float = 0.0
     finished: bool = False
-    _begun: float = field(default_factory=time.perf_counter)
+    _begun: float = 0.0
+
+    def begin(self, schedule: NoiseSchedule) -> None:
+        """Start the clock of a run on a model's training schedule."""
+        self.schedule = schedule
+        self._begun = time.perf_counter()
 
     def add(self, frame: Frame) -> None:
-        """Keep a frame, or only its result if it does not fit."""
-        stride = self._stride(frame)
-        is_last = frame.index == frame.total - 1
-        if self.frames and self.frames[-1].index % stride and not is_last:
+        """Keep a frame; the one before it goes if it does not fit."""
+        if self.frames and self.frames[-1].index % self._stride(frame) and frame.index < frame.total - 1:
             self.frames.pop()
         self.frames.append(frame)
         self.total = frame.total
-        self.finished = is_last
+        self.finished = frame.index == frame.total - 1
         self.seconds = time.perf_counter() - self._begun
 
     def opened(self, position: int, image: int) -> ReverseStep:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 FLAGS = [
     "--no-sandbox",
@@ -23,6 +23,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 90_000
+"""Milliseconds to wait for anything: a machine may be busy with other work."""
+
 GRADIO_ON_LEAVING = ("AbortError: signal is aborted", "Connection errored out")
 """What Gradio itself writes to the console when a page is left while its stream is open."""
 
@@ -74,16 +77,29 @@ class Watched:
             self.complaints.append(f"console: {message.text}")
 
 
+@pytest.fixture(scope="session")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """One browser profile for the tests that need none of their own: its cache spares the server most of each page."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def open_page(browser: Browser, live_app: str) -> Iterator[Callable[..., Watched]]:
-    """Open the app: open_page(lang="en", width=1280, address=None, **context options); every page must end without a complaint."""
+def open_page(browser: Browser, profile: BrowserContext, live_app: str) -> Iterator[Callable[..., Watched]]:
+    """Open the app: open_page(lang="en", width=1280, address=None, **options of a profile); every page must end without a complaint."""
     with ExitStack() as stack:
         opened: list[Watched] = []
 
         def open_one(lang: str | None = "en", width: int = 1280, address: str | None = None, **options: Any) -> Watched:
-            context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-            stack.callback(context.close)
+            context = profile
+            if options:
+                context = browser.new_context(**options)
+                stack.callback(context.close)
             watched = Watched(context.new_page())
+            stack.callback(watched.page.close)
+            watched.page.set_default_timeout(PATIENCE)
+            watched.page.set_viewport_size({"width": width, "height": 900})
             watched.watch(address or live_app)
             opened.append(watched)
             watched.page.goto((address or live_app) + (f"?lang={lang}" if lang else ""))

@@ -302,7 +302,7 @@ def test_without_a_model_the_page_says_so_and_noising_works(open_page: Callable,
         app.close()
 
 
-def eventually(holds: Callable[[], bool], shown: Callable[[], str] = str, seconds: float = 10) -> None:
+def eventually(holds: Callable[[], bool], shown: Callable[[], str] = str, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, shown()

@@ -9,7 +9,6 @@ from ddpm_space.ui.text import TEXT
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-MINUTE = 60_000
 FIRST_PANEL = {"noising": "noising", "sampling": "film", "loss": "errors"}
 
 
@@ -33,7 +32,7 @@ def press(page: Page, key: str, lang: str) -> None:
 def await_phase(page: Page, panel: str, phase: str = "finished") -> Locator:
     """Wait until a streaming panel reports a phase; returns its body."""
     body = page.locator(f'[data-panel={panel}] .panel-body[data-phase="{phase}"]')
-    body.wait_for(timeout=MINUTE)
+    body.wait_for()
     return body
 
 
