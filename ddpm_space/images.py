@@ -32,7 +32,7 @@ IMAGE_ERRORS = {
     "error.image.too_many_pixels": "The image has {pixels} pixels; at most {max_pixels} are accepted. Make it smaller and try again.",
     "error.image.damaged": "'{name}' is damaged or cut short ({reason}): save or download it again.",
     "error.image.not_finite": "The image holds NaN or infinite values ({count} of {total}): every value must be a finite number.",
-    "error.image.sample_not_finite": "The samples hold NaN or infinite values ({count} of {total}): the model or its schedule is faulty. Use another one.",
+    "error.image.sample_not_finite": "The samples hold NaN or infinite values ({count} of {total}): the model is faulty. Use another one.",
     "error.image.range": "The image's values run from {low} to {high}: values of this kind must lie between {lowest} and {highest}.",
     "error.image.array": "An array of shape {shape} and type {dtype} is not an image: use (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or float.",
 }
