@@ -12,7 +12,7 @@ CHINESE = {
     "error.image.too_many_pixels": "图片有 {pixels} 个像素，最多接受 {max_pixels} 个。请缩小后再试。",
     "error.image.damaged": "“{name}”已损坏或不完整（{reason}）：请重新保存或重新下载。",
     "error.image.not_finite": "图片含有 NaN 或无穷大（{total} 个值中有 {count} 个）：每个值都必须是有限的数。",
-    "error.image.sample_not_finite": "生成的图片含有 NaN 或无穷大（{total} 个值中有 {count} 个）：模型或它的噪声表有问题，请换一个。",
+    "error.image.sample_not_finite": "生成的图片含有 NaN 或无穷大（{total} 个值中有 {count} 个）：模型有问题，请换一个。",
     "error.image.range": "图片的取值从 {low} 到 {high}：这种格式的值必须在 {lowest} 到 {highest} 之间。",
     "error.image.array": "形状为 {shape}、类型为 {dtype} 的数组不是图片：请用 (H, W)、(H, W, 3) 或 (H, W, 4) 的 uint8、uint16 或浮点数组。",
     "error.model.unknown_bundled": "没有名为“{name}”的内置模型：可用的是 {known}。",
