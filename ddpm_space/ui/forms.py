@@ -27,8 +27,8 @@ class FormError(TextError):
 
 
 def seed_box(label: object) -> gr.Number:
-    """Place the input for a seed."""
-    return gr.Number(0, label=label, precision=0, minimum=0, maximum=MAX_SEED)
+    """Place the input for a seed; `whole_number` judges it, in the visitor's language, which Gradio's own limits would not."""
+    return gr.Number(0, label=label)
 
 
 def whole_number(value: float | None, name: str, lowest: int = 0, highest: int = MAX_SEED) -> int:

@@ -20,7 +20,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from ddpm_space.ui import build_app
-from ddpm_space.ui.head import PageHead, static_routes
+from ddpm_space.ui.head import STATIC, PageHead, static_routes
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.text import I18N
 from ddpm_space.ui.theme import theme
@@ -42,6 +42,7 @@ def launch_options() -> dict[str, Any]:
         "ssr_mode": False,
         "mcp_server": False,
         "pwa": False,
+        "favicon_path": STATIC / "icon.svg",
         "footer_links": ["api", "settings"],
     }
 

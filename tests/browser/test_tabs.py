@@ -248,12 +248,12 @@ CONTRAST = """element => {
 
 @pytest.fixture(scope="module")
 def slow_app(tiny_pipeline: Path) -> Iterator[tuple[str, list[float]]]:
-    """The app with a network that takes a fifth of a second a call, and the times of its calls."""
+    """The app with a network that takes a fifth of a second a call, a second for a large batch, and the times of its calls."""
     calls: list[float] = []
     loaded = models.load(tiny_pipeline)
 
     def slow(x_t, t):
-        time.sleep(0.2)
+        time.sleep(0.2 if len(x_t) < 64 else 1)
         calls.append(time.monotonic())
         return loaded.denoiser.network(x_t, t)
 

@@ -31,7 +31,10 @@ const stopIn = (panel) => (...inputs) => {
 };
 window.ddpm.stopped = { film: stopIn("film"), errors: stopIn("errors"), bound: stopIn("bound") };
 
-window.ddpm.onStep = (time) => step.set(Number(time));
+window.ddpm.onStep = (time) => {
+  // A number half typed into the slider's box may be no step at all.
+  if (Number.isInteger(time) && time >= 0) step.set(time);
+};
 
 window.ddpm.mount = (element, props, trigger, watch) => {
   const root = element.querySelector("[data-panel]");

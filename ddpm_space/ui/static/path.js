@@ -20,7 +20,7 @@ export function path(root) {
   let frames = [];
 
   const mark = (time) => {
-    if (!curves) return;
+    if (!curves || time >= curves.T) return;
     frames.forEach((frame) => frame.button.classList.toggle("current", frame === closest(frames, time)));
     specs(curves, time).forEach((spec, index) => draws[index](spec));
   };
