@@ -1,6 +1,6 @@
 """Take the pictures of the page that the README shows, with the app as it is now.
 
-    python tests/browser/screenshots.py --out docs [--model PATH] [--all]
+    PYTHONPATH=. python tests/browser/screenshots.py --out docs [--model PATH] [--all]
 
 --all takes every tab in both languages, light and dark, on a desk and on a phone, to be looked at.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from conftest import FLAGS, NAMES
+from conftest import FLAGS, NAMES, PATIENCE
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from walk import await_phase, move_t, open_tab, press, set_range
@@ -56,6 +56,7 @@ def take(browser: Browser, address: str, shot: Shot) -> Image.Image:
     """Open the page, run what the tab has, and photograph all of it."""
     context = browser.new_context(viewport={"width": WIDTHS[shot.size], "height": 900}, color_scheme=shot.scheme, locale=shot.lang)
     page = context.new_page()
+    page.set_default_timeout(2 * PATIENCE)
     page.goto(f"{address}?lang={shot.lang}")
     page.wait_for_selector("[data-panel=noising][data-state=drawn]")
     {"noising": noising, "sampling": sampling, "loss": loss}[shot.tab](page, shot.lang)

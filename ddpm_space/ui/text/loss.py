@@ -16,11 +16,11 @@ LOSS = {
         "这张图不属于训练数据（黑底白字的手写数字），误差和比特数会明显偏大。",
         "This is not of the training data (handwritten digits, white on black): expect larger errors and more bits.",
     ),
-    "errors.timesteps": ("在哪些 t 上比较（用逗号隔开）", "Timesteps to compare at (with commas)"),
-    "errors.run": ("测量误差", "Measure the error"),
+    "errors.timesteps": ("在哪些 t 上比较（逗号隔开）", "Timesteps, with commas"),
+    "errors.run": ("测量误差", "Measure error"),
     "errors.empty": (
         "点“测量误差”：每个 t 抽 16 份噪声，比较真噪声和网络的预测，然后估计 $L_{\\mathrm{simple}}$。",
-        "Press Measure the error: 16 noises are drawn at each t, true and predicted noise are compared, and $L_{\\mathrm{simple}}$ is estimated.",
+        "Press Measure error: 16 noises are drawn at each t, true and predicted noise are compared, and $L_{\\mathrm{simple}}$ is estimated.",
     ),
     "errors.running": ("已完成 {done} / {total} 个 t，每个 t 用 {draws} 份噪声", "{done} of {total} timesteps done, {draws} noises at each"),
     "errors.finished": ("完成：{total} 个 t，每个 t 用 {draws} 份噪声", "Done: {total} timesteps, {draws} noises at each"),
@@ -58,10 +58,10 @@ LOSS = {
     "bound.draws": ("每一项用几份噪声", "Noises for each term"),
     "bound.variance": ("反向每一步的方差 σₜ²", "Variance of each reverse step σₜ²"),
     "bound.clip": ("先把 x̂₀ 截断到 [−1, 1]", "Clip x̂₀ to [−1, 1] first"),
-    "bound.run": ("计算变分下界", "Compute the bound"),
+    "bound.run": ("计算变分下界", "Compute bound"),
     "bound.empty": (
         "点“计算变分下界”：上面选好的那张图，T + 1 项从最吵的一步开始逐项到达，总和随之累计。",
-        "Press Compute the bound: for the picture chosen above, the T + 1 terms arrive one by one from the noisiest step down, and "
+        "Press Compute bound: for the picture chosen above, the T + 1 terms arrive one by one from the noisiest step down, and "
         "the sum grows with them.",
     ),
     "bound.progress": ("变分下界的进度", "Progress of the bound"),
