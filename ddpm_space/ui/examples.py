@@ -14,6 +14,8 @@ from ddpm_space.ui.widgets import panel
 
 FOLDER = Path(__file__).parent.parent / "assets" / "examples"
 DEFAULT = "digit_3"
+MAX_MEGABYTES = 20
+"""Largest file that a visitor may send."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def is_digit(path: str) -> bool:
 def picture_choice(default: str = DEFAULT) -> PictureChoice:
     """Place the row of examples and the upload button."""
     chosen = gr.State(example_path(default))
-    picker = panel("picker", {"example": default}, examples=[_thumbnail(name) for name in example_names()])
+    picker = panel("picker", {"example": default}, examples=[_thumbnail(name) for name in example_names()], max_megabytes=MAX_MEGABYTES)
     upload = gr.UploadButton(T("picker.upload"), type="filepath", size="sm", variant="secondary")
     return PictureChoice(chosen, picker, upload)
 

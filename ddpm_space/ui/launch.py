@@ -20,6 +20,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from ddpm_space.ui import build_app
+from ddpm_space.ui.examples import MAX_MEGABYTES
 from ddpm_space.ui.head import STATIC, PageHead, static_routes
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.text import I18N
@@ -36,7 +37,7 @@ def launch_options() -> dict[str, Any]:
         "app_kwargs": {"middleware": [Middleware(PageHead)], "routes": static_routes()},
         "run_history": False,
         "enable_monitoring": False,
-        "max_file_size": "20mb",
+        "max_file_size": f"{MAX_MEGABYTES}mb",
         "show_error": False,
         "strict_cors": True,
         "ssr_mode": False,

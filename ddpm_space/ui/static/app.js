@@ -52,7 +52,11 @@ window.ddpm.mount = (element, props, trigger, watch) => {
     root.scrollIntoView({ block: "nearest", behavior: "smooth" });
   };
   root.replaceChildren(notice, waiting, ...(empty ? [empty] : []), body);
-  const draw = PANELS[root.dataset.panel](body, { props, trigger });
+  const fail = (error) => {
+    notice.hidden = !error;
+    if (error) notice.textContent = errorText(error);
+  };
+  const draw = PANELS[root.dataset.panel](body, { props, trigger, fail });
   if (empty) body.hidden = true;
   let latest = null;
   stopNotes[root.dataset.panel] = () => {
@@ -67,14 +71,10 @@ window.ddpm.mount = (element, props, trigger, watch) => {
     // What the stopped event still had on its way comes too late; only the film of a stopped run, which says "finished": false, is wanted.
     if (halted && !("finished" in payload)) return;
     waiting.hidden = true;
-    notice.hidden = !payload.error;
+    fail(payload.error);
     root.dataset.state = payload.error ? "error" : "drawn";
-    if (payload.error) {
-      if (empty) empty.hidden = true;
-      notice.textContent = errorText(payload.error);
-      return;
-    }
     if (empty) empty.hidden = true;
+    if (payload.error) return;
     body.hidden = false;
     latest = payload;
     draw?.(payload);

@@ -1,7 +1,7 @@
 // A row of example pictures, one of which is chosen; the choice is the panel's value as Python sees it.
 import { node, say, t } from "./text.js";
 
-export function picker(root, { props, trigger }) {
+export function picker(root, { props, trigger, fail }) {
   const group = node("div", { className: "thumbs", role: "radiogroup" });
   group.setAttribute("aria-label", t("picker.label"));
   const buttons = props.examples.map(({ id, picture, key, values }) => {
@@ -22,6 +22,7 @@ export function picker(root, { props, trigger }) {
     });
 
   const choose = (id) => {
+    fail(null);
     mark(id);
     props.value = JSON.stringify({ example: id });
     trigger("select", { example: id });
@@ -35,6 +36,21 @@ export function picker(root, { props, trigger }) {
     next.focus();
     choose(next.dataset.example);
   });
+
+  // A file that Gradio would refuse in its own words is refused here in the visitor's, before it is sent.
+  root.closest(".column")?.addEventListener(
+    "change",
+    (event) => {
+      const file = event.target.files?.[0];
+      if (!file) return;
+      const tooLarge = file.size > props.max_megabytes * 1e6;
+      fail(tooLarge ? { key: "error.file_size", values: { name: file.name, megabytes: Math.ceil(file.size / 1e6), limit: props.max_megabytes } } : null);
+      if (!tooLarge) return;
+      event.stopImmediatePropagation();
+      event.target.value = "";
+    },
+    true,
+  );
 
   return ({ example }) => mark(example);
 }

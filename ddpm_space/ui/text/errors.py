@@ -56,6 +56,10 @@ ERRORS = {
     **{key: (CHINESE[key], english) for key, english in LIBRARY_ENGLISH.items()},
     **FIELDS,
     "error.empty": ("空", "empty"),
+    "error.file_size": (
+        "“{name}”有 {megabytes} MB，最多接受 {limit} MB。请缩小后再试。",
+        "'{name}' has {megabytes} MB; at most {limit} MB are accepted. Make it smaller and try again.",
+    ),
     "error.unexpected": (
         "出了意料之外的问题，已记入服务器日志。换个设置再试一次，或刷新页面。",
         "Something unexpected went wrong and was written to the server's log. Try other settings, or reload the page.",
