@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ddpm_space.ui.text import TEXT
@@ -56,3 +59,34 @@ def move_t(page: Page, t: int) -> None:
 def exact(page: Page, quantity: str) -> float:
     """Read a number of the noising tab at full precision."""
     return float(page.locator(f'[data-quantity="{quantity}"]').get_attribute("data-exact") or "nan")
+
+
+HAN = re.compile(r"[\u3400-\u9fff]")
+SENTENCE = re.compile(r"[A-Za-z][a-z]+(?: [A-Za-z]+){2,}")
+WORDS = """() => {
+    const copy = document.body.cloneNode(true);
+    copy.querySelectorAll(".katex, script, style, .language, noscript").forEach((part) => part.remove());
+    document.body.append(copy);
+    const shown = copy.innerText;
+    copy.remove();
+    const labels = [...document.querySelectorAll(".ddpm [aria-label]:not(.language)")].map((part) => part.getAttribute("aria-label"));
+    return [shown, ...labels, document.title].join("\\n");
+}"""
+
+
+def check_language(page: Page, lang: str) -> None:
+    """Assert that all words on the page, and the labels that are only read out, are of one language."""
+    words = page.evaluate(WORDS)
+    if lang == "en":
+        assert not HAN.search(words), re.findall(r".*[\u3400-\u9fff].*", words)
+    else:
+        assert HAN.search(words)
+        assert not SENTENCE.search(words), SENTENCE.findall(words)
+    assert "__i18n__" not in words and not re.search(r"\{[a-z]+\}", words)
+
+
+def eventually(holds: Callable[[], bool], shown: Callable[[], str] = str, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, shown()
+        time.sleep(0.05)
