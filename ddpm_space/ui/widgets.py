@@ -44,10 +44,7 @@ def encode(payload: Payload) -> str:
 def error_payload(error: Exception) -> Payload:
     """Say what went wrong by text id; what is no user's mistake goes to the log and becomes one general sentence."""
     if isinstance(error, TextError):
-        values = {
-            name: f"{value:.4g}" if isinstance(value, float) else value if value is None else str(value) for name, value in error.values.items()
-        }
-        return {"error": {"key": error.key, "values": values}}
+        return {"error": {"key": error.key, "values": {name: _short(value) for name, value in error.values.items()}}}
     log.exception("a handler failed", exc_info=error)
     return {"error": {"key": "error.unexpected", "values": {}}}
 
