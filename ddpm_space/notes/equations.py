@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from ddpm_space.notes import elbo, forward, gaussian, reverse
-from ddpm_space.notes.checks import bound, noising, posterior
+from ddpm_space import notes
 from ddpm_space.notes.entry import DESCRIBED, MARKED, Check, Description
 
-SOURCES = (gaussian, forward, reverse, elbo, noising, posterior, bound)
-"""The modules that mark functions and describe them; importing them fills the registry. A new module of equations is one more name here."""
+SOURCES = tuple(
+    importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(notes.__path__, f"{notes.__name__}.")
+    if not module.name.endswith(".equations")
+)
+"""Every module of the notes; importing them fills the registry with the functions they mark and the checks that describe these."""
 
 
 @dataclass(frozen=True)
