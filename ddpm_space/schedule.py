@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ddpm_space.notes.forward import beta_between
 from ddpm_space.notes.reverse import beta_tilde
+from ddpm_space.notes.weights import snr
 
 TERMINAL_ALPHA_BAR_LIMIT = 0.01
 """Above this alpha_bar_T, x_T still shows the image: a chain that starts from pure noise starts in the wrong place."""
@@ -72,7 +73,7 @@ class NoiseSchedule:
             "alpha_bar": alpha_bar,
             "alpha_bar_prev": alpha_bar_prev,
             "beta_tilde": beta_tilde(alpha_bar, alpha_bar_prev),
-            "snr": alpha_bar / (1 - alpha_bar),
+            "snr": snr(alpha_bar),
         }
         for key, table in tables.items():
             object.__setattr__(self, key, table)

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 
 from ddpm_space.notes.reverse import velocity
+from ddpm_space.notes.weights import min_snr_weight_eps, min_snr_weight_v, min_snr_weight_x_0
+
+MIN_SNR_WEIGHTS = {"epsilon": min_snr_weight_eps, "sample": min_snr_weight_x_0, "v_prediction": min_snr_weight_v}
 
 
 def target(prediction_type: str, x_0: Tensor, eps: Tensor, alpha_bar_t: Tensor) -> Tensor:
@@ -27,10 +30,7 @@ def loss_weight(prediction_type: str, snr_t: Tensor, min_snr_gamma: float | None
     """
     if min_snr_gamma is None:
         return torch.ones_like(snr_t)
-    clipped = snr_t.clamp(max=min_snr_gamma)
-    if prediction_type == "sample":
-        return clipped
-    return clipped / snr_t.clamp(min=1e-12) if prediction_type == "epsilon" else clipped / (snr_t + 1)
+    return MIN_SNR_WEIGHTS[prediction_type](snr_t, min_snr_gamma)
 
 
 def learning_rate_factor(progress: float, step: int, warmup_steps: int, kind: str) -> float:

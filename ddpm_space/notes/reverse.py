@@ -116,6 +116,49 @@ def mu_theta_from_eps(x_t: Tensor, eps_theta: Tensor, alpha_bar_t: Coefficient, 
     return cast(scale, x_t) * x_t - cast(scale * beta_ts / (1 - as_float64(alpha_bar_t)).sqrt(), x_t) * eps_theta
 
 
+@equation("N8.clipping_difference")
+def clipping_difference(x_t: Tensor, eps_theta: Tensor, alpha_bar_t: Coefficient, alpha_bar_s: Coefficient, *, clip: float = 1.0) -> Tensor:
+    """What clipping x_0_hat to [-clip, clip] adds to mu_theta: coef_x_0 (clip(x_0_hat) - x_0_hat) [N8; Ho 2020 eq. 11 against eq. 7].
+
+    The posterior mean at the clipped x_0_hat, minus eq. (11), which never clips; 0 wherever |x_0_hat| <= clip.
+
+    Args:
+        x_t, eps_theta, alpha_bar_t, alpha_bar_s as in `mu_theta_from_eps`; clip: bound on |x_0_hat|, > 0.
+    Returns:
+        (B, ...).
+    """
+    x_0_hat = x_0_from_eps(x_t, eps_theta, alpha_bar_t)
+    coef_x_0, _ = posterior_coefficients(alpha_bar_t, alpha_bar_s)
+    return cast(coef_x_0, x_t) * (x_0_hat.clamp(-clip, clip) - x_0_hat)
+
+
+@equation("N8.optimal_variance")
+def optimal_variance(posterior_variance: Coefficient, alpha_bar_t: Coefficient, alpha_bar_s: Coefficient) -> Tensor:
+    """The best sigma_t^2 for a perfect mean: beta_tilde + coef_x_0^2 E Var[x_0 | x_t] [N8; Bao 2022 theorem 1].
+
+    Args:
+        posterior_variance: E over x_t of Var[x_0 | x_t], per dimension, >= 0; alpha_bar_t in [0, 1), alpha_bar_s in (0, 1], s < t; shape () or (B,).
+    Returns:
+        float64, between beta_tilde and, for data of at most unit variance, beta_{t|s}.
+    """
+    coef_x_0, _ = posterior_coefficients(alpha_bar_t, alpha_bar_s)
+    return beta_tilde(alpha_bar_t, alpha_bar_s) + coef_x_0**2 * as_float64(posterior_variance)
+
+
+@equation("N8.learned_variance")
+def learned_variance(share: Tensor, smaller: Coefficient, larger: Coefficient) -> Tensor:
+    """sigma_t^2 between two variances on the log scale: larger^share smaller^(1 - share) [N8; Nichol 2021 eq. 15].
+
+    Args:
+        share: (B, ...) what the network says, 0 for the smaller and 1 for the larger.
+        smaller, larger: > 0, such as beta_tilde and beta_t, shape () or (B,).
+    Returns:
+        (B, ...) in share's dtype.
+    """
+    low, high = as_float64(smaller).log(), as_float64(larger).log()
+    return torch.exp(cast(low, share) + cast(high - low, share) * share)
+
+
 @equation("N8.x_0_from_eps")
 def x_0_from_eps(x_t: Tensor, eps: Tensor, alpha_bar_t: Coefficient) -> Tensor:
     """x_0 = (x_t - sqrt(1 - abar_t) eps) / sqrt(abar_t) [N8; Ho 2020 eq. 15]; x_t, eps (B, ...), alpha_bar_t in (0, 1]."""
