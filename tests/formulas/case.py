@@ -85,7 +85,7 @@ class Case:
         plain = {names[s]: value for s, value in values.items() if not isinstance(value, Tensor)}
         vectors = {names[s]: s for s, value in values.items() if isinstance(value, Tensor) and value.ndim == 2}
         # A symbol with an index becomes an indexed one; with the limits known, sympy writes each sum out.
-        indexed = {symbol: sympy.Indexed(symbol.name, sympy.Symbol(tokens(spelling)[-1])) for symbol, spelling in vectors.items()}
+        indexed = {symbol: sympy.Indexed(symbol.name, sympy.Symbol(index_of(spelling))) for symbol, spelling in vectors.items()}
         read = read.subs(indexed).subs(plain).doit()
         numbers: dict[sympy.Symbol, np.ndarray] = {
             names[s]: value.numpy() for s, value in values.items() if isinstance(value, Tensor) and value.ndim == 1
@@ -95,7 +95,10 @@ class Case:
             symbol = sympy.Symbol(f"{element.base}_{element.indices[0]}")
             read = read.subs(element, symbol)
             numbers[symbol] = values[spelling][:, int(element.indices[0]) - 1].numpy()
-        return np.asarray(sympy.lambdify(list(numbers), read, modules=["scipy", "numpy"])(*numbers.values()), dtype=float)
+        if read.has(sympy.zoo, sympy.nan):
+            return np.full(DRAWS, np.nan)
+        with np.errstate(all="ignore"):
+            return np.asarray(sympy.lambdify(list(numbers), read, modules=["scipy", "numpy"])(*numbers.values()), dtype=float)
 
     def by_function(self, values: dict[str, Any]) -> Any:
         """Call the marked function; returns its whole output."""
@@ -114,6 +117,11 @@ class Case:
         left, right = np.broadcast_arrays(self.by_latex(parts, values), self.chosen(self.by_function(values)))
         error = float(np.abs(left - right).max() / np.abs(right).max())
         return error if np.isfinite(error) else float("inf")
+
+
+def index_of(spelling: str) -> str:
+    """The index of a vector's symbol: i for x_i and for x_{\\theta,i}."""
+    return next(token for token in reversed(tokens(spelling)) if token != "}")
 
 
 def given_parts(source: str) -> list[str]:

@@ -158,9 +158,7 @@ def expression(parts: list[str], names: Mapping[str, sympy.Symbol]) -> sympy.Exp
         read = read.replace(sympy.Function(letter), function)
     read = read.subs({sympy.Symbol("pi"): sympy.pi, sympy.Symbol("e"): sympy.E})
     indices = {limits[0] for total in read.atoms(sympy.Sum, sympy.Product) for limits in total.limits}
-    unknown = {str(atom) for atom in read.free_symbols - set(names.values()) - indices} | {
-        str(atom) for atom in read.atoms(sympy.core.function.AppliedUndef)
-    }
+    unknown = (read.free_symbols - set(names.values()) - indices) | read.atoms(AppliedUndef)
     if unknown:
-        raise FormulaError(f"{', '.join(sorted(unknown))} in {joined(parts)}: declare each symbol of the piece, under `symbols` or `given`")
+        raise FormulaError(f"{', '.join(sorted(map(str, unknown)))} in {joined(parts)}: declare each symbol of the piece, under `symbols` or `given`")
     return read

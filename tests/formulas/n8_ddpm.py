@@ -1,6 +1,6 @@
-"""Row N8: the reverse step and its parametrizations."""
+"""Row N8: the reverse step, its parametrizations, and the terms of the bound."""
 
-from formulas.case import LARGER_UNIT, NORMAL, POSITIVE, UNIT, Case
+from formulas.case import LARGER_UNIT, NORMAL, POSITIVE, UNIT, Case, between, vector
 
 TIMES = {r"\bar\alpha_t": UNIT, r"\bar\alpha_s": LARGER_UNIT}
 BETA = {r"\beta_{t|s}": "N6.beta_between"}
@@ -24,4 +24,19 @@ CASES = [
     Case("N8.velocity", {"x_0": NORMAL, r"\varepsilon": NORMAL, **ALPHA_BAR}),
     Case("N8.v_from_x_0", {"x_0": NORMAL, "x_t": NORMAL, **ALPHA_BAR}),
     Case("N8.v_from_eps", {"x_t": NORMAL, r"\varepsilon": NORMAL, **ALPHA_BAR}),
+    Case("N8.prior_kl", {"x_0": NORMAL, r"\bar\alpha_T": UNIT}, piece="side -1"),
+    Case("N8.kl_term", {r"\tilde\mu_t": NORMAL, r"\tilde\beta_t": POSITIVE, r"\mu_\theta": NORMAL, r"\sigma_t^2": POSITIVE}, piece="side -1"),
+    Case(
+        "N8.discretized_log_likelihood",
+        {"x_0": between(-0.9, 0.9), r"\mu_\theta": NORMAL, r"\sigma_1": POSITIVE},
+        piece="side -1",
+        call=lambda f, v: f(v["x_0"], v[r"\mu_\theta"], v[r"\sigma_1"] ** 2),
+    ),
+    Case(
+        "N8.simple_loss",
+        {r"\varepsilon_i": vector(5), r"\varepsilon_{\theta,i}": vector(5), "D": 5},
+        piece="brace 0",
+        call=lambda f, v: f(v[r"\varepsilon_i"], v[r"\varepsilon_{\theta,i}"]),
+    ),
+    Case("N8.bits_per_dim", {r"\text{nats}": POSITIVE, "D": 784}),
 ]

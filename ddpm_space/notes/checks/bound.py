@@ -14,7 +14,8 @@ from ddpm_space.notes.forward import q_cumulative_sample
 
 @entry(
     "N8.prior_kl",
-    latex=r"L_T = \mathrm{KL}\big(q(x_T \mid x_0)\,\|\,\mathcal{N}(0,I)\big)",
+    latex=r"L_T = \mathrm{KL}\big(q(x_T \mid x_0)\,\|\,\mathcal{N}(0,I)\big)"
+    r" = \frac{1}{2}\big(\bar\alpha_T\,x_0^2 - \bar\alpha_T - \log(1-\bar\alpha_T)\big)",
     zh="链的终点还保留了多少原图的信息；应当接近 0。",
     en="What the end of the chain still knows of the image; it should be close to 0.",
     source="Ho 2020 eq. 5",
@@ -32,7 +33,9 @@ def check_prior_kl(generator: torch.Generator) -> Measured:
 
 @entry(
     "N8.kl_term",
-    latex=r"L_{t-1} = \mathrm{KL}\big(q(x_{t-1} \mid x_t,x_0)\,\|\,p_\theta(x_{t-1} \mid x_t)\big)",
+    latex=r"L_{t-1} = \mathrm{KL}\big(q(x_{t-1} \mid x_t,x_0)\,\|\,p_\theta(x_{t-1} \mid x_t)\big)"
+    r" = \frac{1}{2}\Big(\frac{\tilde\beta_t}{\sigma_t^2} - 1 - \log\frac{\tilde\beta_t}{\sigma_t^2}"
+    r" + \frac{(\tilde\mu_t-\mu_\theta)^2}{\sigma_t^2}\Big)",
     zh="这一步里模型的反向分布与真实后验相差多少。",
     en="How far the model's step is from the true posterior at this t.",
     source="Ho 2020 eq. 5, 8",
@@ -50,7 +53,9 @@ def check_kl_term(generator: torch.Generator) -> Measured:
 
 @entry(
     "N8.discretized_log_likelihood",
-    latex=r"L_0 = -\log \int_{\delta_-(x_0)}^{\delta_+(x_0)} \mathcal{N}(x;\mu_\theta,\sigma_1^2)\,dx",
+    latex=r"-L_0 = \log \int_{x_0-1/255}^{x_0+1/255} \mathcal{N}(x;\mu_\theta,\sigma_1^2)\,dx"
+    r" = \log\Big(\Phi\Big(\frac{x_0+1/255-\mu_\theta}{\sigma_1}\Big) - \Phi\Big(\frac{x_0-1/255-\mu_\theta}{\sigma_1}\Big)\Big)"
+    r",\quad -1 < x_0 < 1",
     zh="最后一步把连续的高斯分布落到 256 级灰度上：原像素所在区间的概率的对数。",
     en="The last step puts the continuous Gaussian on 256 grey levels: the log of the mass on the pixel's own bin.",
     source="Ho 2020 eq. 13",
@@ -71,7 +76,8 @@ def check_discretized_log_likelihood(generator: torch.Generator) -> Measured:
 
 @entry(
     "N8.simple_loss",
-    latex=r"L_{\text{simple}} = \mathbb{E}_{t,x_0,\varepsilon}\,\big\|\varepsilon - \varepsilon_\theta(x_t,t)\big\|^2",
+    latex=r"L_{\text{simple}} = \mathbb{E}_{t,x_0,\varepsilon}"
+    r" \underbrace{\frac{1}{D}\sum_{i=1}^{D}\big(\varepsilon_i - \varepsilon_{\theta,i}\big)^2}_{\varepsilon_\theta = \varepsilon_\theta(x_t,t)}",
     zh="DDPM 实际训练用的损失：预测噪声的均方误差。",
     en="What a DDPM is trained on: the mean squared error of the predicted noise.",
     source="Ho 2020 eq. 14",
