@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import re
+import typing
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
 from ddpm_space.notes import equations
 from ddpm_space.notes.entry import DESCRIBED, MARKED
@@ -35,26 +37,65 @@ def test_check_passes(equation_id: str) -> None:
         assert result.passed, result
 
 
-def broken(function, place: int):
-    """The function with one of its outputs off by 5%."""
+def outputs(function: Callable) -> list[str]:
+    """Names of what a marked function returns, from its annotation: a Tensor, a tuple of so many Tensors, or a NamedTuple."""
+    returned = typing.get_type_hints(function)["return"]
+    if returned is Tensor:
+        return [""]
+    if hasattr(returned, "_fields"):
+        return list(returned._fields)
+    parts = typing.get_args(returned)
+    assert typing.get_origin(returned) is tuple and Ellipsis not in parts, f"{function.__qualname__} returns {returned}, not Tensors of a known number"
+    return [str(place) for place in range(len(parts))]
 
-    def wrong(*args, **kwargs):
+
+OUTPUTS = [(equation_id, name) for equation_id, item in EQUATIONS.items() for name in outputs(item.function)]
+
+
+def off(value: Tensor) -> Tensor:
+    return ~value if value.dtype == torch.bool else value * 1.05
+
+
+def broken(function: Callable, output: str) -> Callable:
+    """The function with one of its outputs off by 5 %, of the same type otherwise."""
+
+    def wrong(*args: object, **kwargs: object) -> object:
         out = function(*args, **kwargs)
         if not isinstance(out, tuple):
-            return out * 1.05
-        return tuple(value * 1.05 if i == place else value for i, value in enumerate(out))
+            assert output == "", f"{function.__qualname__} returns one Tensor, its annotation says more"
+            return off(out)
+        if hasattr(out, "_replace"):
+            return out._replace(**{output: off(getattr(out, output))})
+        assert len(out) == len(outputs(function)), f"{function.__qualname__} returns {len(out)} values, not what its annotation says"
+        return tuple(off(value) if str(place) == output else value for place, value in enumerate(out))
 
     return wrong
 
 
-@pytest.mark.parametrize("place", [0, 1])
-@pytest.mark.parametrize("equation_id", EQUATIONS)
-def test_check_fails_on_a_wrong_function(equation_id: str, place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("equation_id", "output"), OUTPUTS, ids=lambda text: text)
+def test_check_fails_on_a_wrong_function(equation_id: str, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     function = EQUATIONS[equation_id].function
-    if place == 1 and not inspect.signature(function).return_annotation.startswith("tuple"):
-        pytest.skip("one output only")
     for module in equations.SOURCES:
         for name, value in vars(module).copy().items():
             if value is function:
-                monkeypatch.setattr(module, name, broken(function, place))
+                monkeypatch.setattr(module, name, broken(function, output))
     assert not EQUATIONS[equation_id].check().passed
+
+
+class Pair(typing.NamedTuple):
+    first: Tensor
+    second: Tensor
+
+
+def test_every_output_of_a_tuple_is_broken_alone_and_keeps_its_type() -> None:
+    def pair(x: Tensor) -> Pair:
+        return Pair(x, x)
+
+    def three(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return x, x, x
+
+    one = torch.ones(())
+    assert outputs(pair) == ["first", "second"] and outputs(three) == ["0", "1", "2"]
+    wrong = broken(pair, "second")(one)
+    assert isinstance(wrong, Pair) and wrong == Pair(one, one * 1.05)
+    assert broken(three, "2")(one) == (one, one, one * 1.05)

@@ -241,4 +241,4 @@ def check_velocity(generator: torch.Generator) -> Measured:
         return torch.cos(phi) * x_0 + torch.sin(phi) * eps
 
     phi = torch.arccos(alpha_bar_t.sqrt())
-    return compare(reverse.velocity(x_0, eps, alpha_bar_t), torch.func.jacfwd(arc)(phi), 1e-12)
+    return compare(reverse.velocity(x_0, eps, alpha_bar_t), torch.func.jacrev(arc)(phi), 1e-12)
