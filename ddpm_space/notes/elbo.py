@@ -73,7 +73,7 @@ def simple_loss(eps: Tensor, eps_theta: Tensor) -> Tensor:
     Returns:
         (B,) in eps's dtype.
     """
-    return ((eps - eps_theta) ** 2).flatten(1).mean(dim=1)
+    return ((eps - eps_theta) ** 2).reshape(len(eps), -1).mean(dim=1)
 
 
 @equation("N8.bits_per_dim")

@@ -22,6 +22,13 @@ and one case for each output of a function that returns a tuple. What else there
 A registry id without a case stands in WITHOUT_CASE of a row's file with the reason: {"N8.x": "an expectation over the data"}; one output of
 several as {"N8.x[1]": "..."}.
 
+Beside CASES such a file holds ANYWHERE, for tests/test_equations_anywhere.py: how each function is called with samples of any shape on any device.
+
+    ANYWHERE = {"N5.q_step": Call(SAMPLE, coefficient(0.1, 0.4), outputs="sample coefficient")}
+
+with one word for each output: "sample" (shape, dtype and device of the sample), "batch" ((B,), a number a sample) or "coefficient" (float64 on the
+CPU); `shapes` where a function takes other samples than (), (B,) and (B, C, H, W). One that can have no row stands in NOT_ANYWHERE with its reason.
+
 Parseable LaTeX: `lhs = rhs`; \frac, \sqrt, \exp\left( \right), \log, \ln, powers, \Phi, \operatorname{erf}, \max, \min, \sum_{i=1}^{n};
 named symbols such as \bar\alpha_t, which the case spells as the LaTeX does (spaces apart); conditions after \quad. `\log\frac{a}{b}`, `\log(a)`: what
 a function is applied to stands in braces or brackets. Brackets of any size are fine. The reader is sympy's own LaTeX parser.
@@ -31,17 +38,36 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
+from formulas.anywhere import Call
 from formulas.case import Case
+
+
+def _modules() -> Iterator[ModuleType]:
+    for module in pkgutil.iter_modules(__path__):
+        if module.name[0] == "n" and module.name[1].isdigit():
+            yield importlib.import_module(f"{__name__}.{module.name}")
+
+
+def _merged(name: str) -> dict[str, Any]:
+    """The tables called `name` of all files as one; an id that stands in two of them is an error."""
+    merged: dict[str, Any] = {}
+    for module in _modules():
+        table = getattr(module, name, {})
+        if twice := merged.keys() & table.keys():
+            raise ValueError(f"{sorted(twice)} in {name} of {module.__name__} and of another file")
+        merged |= table
+    return merged
 
 
 def discovered() -> tuple[list[Case], dict[str, str]]:
     """Return all cases, and the stated reason of each id (or id[output]) that has none."""
-    cases: list[Case] = []
-    reasons: dict[str, str] = {}
-    for module in pkgutil.iter_modules(__path__):
-        if module.name[0] == "n" and module.name[1].isdigit():
-            rows = importlib.import_module(f"{__name__}.{module.name}")
-            cases += getattr(rows, "CASES", [])
-            reasons |= getattr(rows, "WITHOUT_CASE", {})
-    return cases, reasons
+    return [case for module in _modules() for case in getattr(module, "CASES", [])], _merged("WITHOUT_CASE")
+
+
+def anywhere_rows() -> tuple[dict[str, Call], dict[str, str]]:
+    """Return how each equation is called with samples, and the stated reason of each id that is not."""
+    return _merged("ANYWHERE"), _merged("NOT_ANYWHERE")

@@ -1,5 +1,6 @@
 """Row N7: the posterior."""
 
+from formulas.anywhere import SAMPLE, Call, coefficient
 from formulas.case import LARGER_UNIT, NORMAL, UNIT, Case
 
 TIMES = {r"\bar\alpha_t": UNIT, r"\bar\alpha_s": LARGER_UNIT}
@@ -13,3 +14,11 @@ CASES = [
     Case("N7.q_posterior", {"x_0": NORMAL, "x_t": NORMAL, **TIMES}, piece="mean", output=0, given=MOMENTS),
     Case("N7.q_posterior", {"x_0": NORMAL, "x_t": NORMAL, **TIMES}, piece="variance", output=1, given=MOMENTS),
 ]
+
+ABAR_T, ABAR_S = coefficient(0.1, 0.4), coefficient(0.5, 0.9)
+
+ANYWHERE = {
+    "N7.posterior_coefficients": Call(ABAR_T, ABAR_S, outputs="coefficient coefficient"),
+    "N7.beta_tilde": Call(ABAR_T, ABAR_S, outputs="coefficient"),
+    "N7.q_posterior": Call(SAMPLE, SAMPLE, ABAR_T, ABAR_S, outputs="sample coefficient"),
+}

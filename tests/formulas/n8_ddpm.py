@@ -1,5 +1,6 @@
 """Row N8: the reverse step, its parametrizations, and the terms of the bound."""
 
+from formulas.anywhere import SAMPLE, Call, coefficient
 from formulas.case import LARGER_UNIT, NORMAL, POSITIVE, UNIT, Case, between, vector
 
 TIMES = {r"\bar\alpha_t": UNIT, r"\bar\alpha_s": LARGER_UNIT}
@@ -40,3 +41,22 @@ CASES = [
     ),
     Case("N8.bits_per_dim", {r"\text{nats}": POSITIVE, "D": 784}),
 ]
+
+ABAR_T, ABAR_S, SIGMA2 = coefficient(0.1, 0.4), coefficient(0.5, 0.9), coefficient(0.2, 2)
+
+ANYWHERE = {
+    "N8.p_reverse": Call(SAMPLE, SAMPLE, ABAR_T, ABAR_S, SIGMA2, outputs="sample coefficient"),
+    "N8.mu_theta_from_eps": Call(SAMPLE, SAMPLE, ABAR_T, ABAR_S),
+    "N8.x_0_from_eps": Call(SAMPLE, SAMPLE, ABAR_T),
+    "N8.x_0_from_v": Call(SAMPLE, SAMPLE, ABAR_T),
+    "N8.eps_from_x_0": Call(SAMPLE, SAMPLE, ABAR_T),
+    "N8.eps_from_v": Call(SAMPLE, SAMPLE, ABAR_T),
+    "N8.velocity": Call(SAMPLE, SAMPLE, ABAR_T),
+    "N8.v_from_x_0": Call(SAMPLE, SAMPLE, ABAR_T),
+    "N8.v_from_eps": Call(SAMPLE, SAMPLE, ABAR_T),
+    "N8.prior_kl": Call(SAMPLE, ABAR_T),
+    "N8.kl_term": Call(SAMPLE, SIGMA2, SAMPLE, SIGMA2),
+    "N8.discretized_log_likelihood": Call(SAMPLE, SAMPLE, SIGMA2),
+    "N8.simple_loss": Call(SAMPLE, SAMPLE, outputs="batch"),
+    "N8.bits_per_dim": Call(SAMPLE, 784),
+}
