@@ -31,6 +31,7 @@ class Denoiser:
         network: (x_t (B, ...), t int64 (B,)) -> raw output (B, ...); a UNet, or an exact posterior mean.
         prediction_type: "epsilon", "sample" or "v_prediction".
         schedule: the training schedule; t indexes it.
+        with_variance: the same network with the variance it also learned, (x_t, t) -> (B, 2C, ...); None if it learned none.
     Raises:
         ValueError: unknown prediction type.
     """
@@ -38,6 +39,7 @@ class Denoiser:
     network: Callable[[Tensor, Tensor], Tensor]
     prediction_type: str
     schedule: NoiseSchedule
+    with_variance: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         if self.prediction_type not in PREDICTION_TYPES:
@@ -52,8 +54,21 @@ class Denoiser:
             eps_theta, x_0_hat and v, each (B, ...).
         """
         t = t.expand(x_t.shape[0]) if t.ndim == 0 else t
-        prediction = self.convert(self.network(x_t, t), x_t, t)
-        return prediction if clip is None else prediction._replace(x_0_hat=prediction.x_0_hat.clamp(-clip, clip))
+        return _clipped(self.convert(self.network(x_t, t), x_t, t), clip)
+
+    def predict_with_variance(self, x_t: Tensor, t: Tensor, *, clip: float | None = None) -> tuple[Prediction, Tensor]:
+        """Run a network that also learned its variance, once, for both [N8; Nichol 2021 eq. 15]; arguments as in `predict`.
+
+        Returns:
+            the prediction, and the share (B, C, ...) of log beta_t against log beta_tilde_t: the network's second half, from [-1, 1] to [0, 1].
+        Raises:
+            ValueError: the network learned no variance.
+        """
+        if self.with_variance is None:
+            raise ValueError("this network learned no variance: use 'fixed_small', 'fixed_large' or given variances")
+        t = t.expand(x_t.shape[0]) if t.ndim == 0 else t
+        output, position = self.with_variance(x_t, t).chunk(2, dim=1)
+        return _clipped(self.convert(output, x_t, t), clip), (position + 1) / 2
 
     def convert(self, output: Tensor, x_t: Tensor, t: Tensor) -> Prediction:
         """Express a raw output of the network as eps_theta, x_0_hat and v; shapes as in `predict`."""
@@ -63,3 +78,7 @@ class Denoiser:
         if self.prediction_type == "sample":
             return Prediction(reverse.eps_from_x_0(output, x_t, alpha_bar_t), output, reverse.v_from_x_0(output, x_t, alpha_bar_t))
         return Prediction(reverse.eps_from_v(x_t, output, alpha_bar_t), reverse.x_0_from_v(x_t, output, alpha_bar_t), output)
+
+
+def _clipped(prediction: Prediction, clip: float | None) -> Prediction:
+    return prediction if clip is None else prediction._replace(x_0_hat=prediction.x_0_hat.clamp(-clip, clip))

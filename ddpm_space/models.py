@@ -34,6 +34,8 @@ BUNDLED_FOLDER = Path(__file__).parent / "assets" / "models"
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
+Network = Callable[[Tensor, Tensor], Tensor]
+
 _lock = threading.Lock()
 
 
@@ -42,7 +44,7 @@ class LoadedModel:
     """A model ready to use: `denoiser` for the stories, the rest to show.
 
     sample_size: height and width of its images; source: as it was asked for; revision: the Hub commit, None otherwise; scheduler_config: as stored;
-    learned_variance: the network also predicts a variance, which is not used; card_path: its README.md, None if it has none.
+    learned_variance: the network also predicts a variance, which sampling does not use; card_path: its README.md, None if it has none.
     """
 
     denoiser: Denoiser
@@ -108,10 +110,10 @@ def _load(source: str, revision: str | None, folder: Path, device: str, stamps: 
     unet = _read_unet(parts, source).to(device=device, memory_format=torch.channels_last)
     channels, size = unet.config.in_channels, parts.sample_size
     learned_variance = unet.config.out_channels == 2 * channels
-    network = _network(unet, channels if learned_variance else None)
+    network, with_variance = _networks(unet, channels if learned_variance else None)
     _try_out(network, torch.zeros(1, channels, size, size, device=device), len(schedule), source)
     return LoadedModel(
-        denoiser=Denoiser(network, prediction_type, schedule),
+        denoiser=Denoiser(network, prediction_type, schedule, with_variance),
         sample_size=size,
         channels=channels,
         source=source,
@@ -125,11 +127,15 @@ def _load(source: str, revision: str | None, folder: Path, device: str, stamps: 
     )
 
 
-def _network(unet: UNet2DModel, channels: int | None) -> Callable[[Tensor, Tensor], Tensor]:
-    """Wrap a UNet as (x_t, t) -> output; with `channels`, only the first ones are kept: those after them are a learned variance."""
+def _networks(unet: UNet2DModel, channels: int | None) -> tuple[Network, Network | None]:
+    """Wrap a UNet as (x_t, t) -> output; with `channels`, only these are kept, and a second function returns the learned variance behind them too."""
+
+    def whole(x_t: Tensor, t: Tensor) -> Tensor:
+        return unet(x_t, t, return_dict=False)[0]
+
     if channels is None:
-        return lambda x_t, t: unet(x_t, t, return_dict=False)[0]
-    return lambda x_t, t: unet(x_t, t, return_dict=False)[0][:, :channels]
+        return whole, None
+    return lambda x_t, t: whole(x_t, t)[:, :channels], whole
 
 
 def _read_scheduler(config: dict[str, Any], source: str) -> tuple[NoiseSchedule, str]:
@@ -167,7 +173,7 @@ def _read_unet(parts: PipelineFolder, source: str) -> UNet2DModel:
     return unet.eval().requires_grad_(False)
 
 
-def _try_out(network: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, steps: int, source: str) -> None:
+def _try_out(network: Network, x_t: Tensor, steps: int, source: str) -> None:
     """Run the network once at the last t: shows a size that its layers cannot halve, or a time embedding that is too short."""
     try:
         with torch.inference_mode():

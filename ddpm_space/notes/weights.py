@@ -65,7 +65,7 @@ def v_weight(sigma2_t: Coefficient, alpha_bar_t: Coefficient, alpha_bar_s: Coeff
 
 @equation("N8.snr_weight")
 def snr_weight(snr_t: Coefficient, snr_s: Coefficient) -> Tensor:
-    """Weight of |x_0 - x_0_hat|^2 in L_{t-1} when sigma_t^2 = beta_tilde: (SNR(s) - SNR(t)) / 2 [N8; Kingma 2021 eq. 13].
+    """Weight of |x_0 - x_0_hat|^2 in L_{t-1} when sigma_t^2 = beta_tilde: (SNR(s) - SNR(t)) / 2 [N8; Kingma 2021, discrete-time loss].
 
     Args:
         snr_t, snr_s: SNR at t and at the less noisy s, snr_t <= snr_s < inf, shape () or (B,).
@@ -77,7 +77,7 @@ def snr_weight(snr_t: Coefficient, snr_s: Coefficient) -> Tensor:
 
 @equation("N8.continuous_bound")
 def continuous_bound(log_snr: Tensor, eps_mse: Tensor) -> Tensor:
-    """The sum of all L_{t-1} for infinitely many steps: half the integral of E|eps - eps_theta|^2 over -log SNR [N8; Kingma 2021 eq. 17-19].
+    """The sum of all L_{t-1} for infinitely many steps: half the integral of E|eps - eps_theta|^2 over -log SNR [N8; Kingma 2021, continuous-time loss].
 
     No trace of the schedule is left but its two ends. The integral is taken by Simpson's rule on the given, evenly spaced log SNR.
 
