@@ -1,4 +1,8 @@
-"""The Gaussian (rows N2, N3): log-density and the divergence between two of them, element by element, in nats."""
+"""The Gaussian (row N2), element by element: density, entropy, cdf, quantile, and the divergence between two of them, in nats.
+
+A variance is a number, one value a sample (shape (B,)), or one value an element (a diagonal covariance).
+`gaussian_algebra` holds what keeps it Gaussian, `gaussian_full` the same for full covariances.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +11,117 @@ import math
 import torch
 from torch import Tensor
 
-from ddpm_space.notes.coefficients import Coefficient, cast
+from ddpm_space.notes.coefficients import Coefficient, as_float64
 from ddpm_space.notes.entry import equation
+from ddpm_space.notes.variances import check_positive, check_shapes, fit, together
+
+
+def standardized(x: Tensor, mean: Tensor | float, variance: Coefficient) -> Tensor:
+    """z = (x - mean) / sqrt(variance): how many standard deviations x lies above the mean; shapes as in `log_density`."""
+    check_positive(variance=variance)
+    check_shapes(x=x, mean=mean)
+    (variance,) = together(x, variance)
+    return (x - mean) * fit(variance.rsqrt(), x)
 
 
 @equation("N2.log_density")
-def log_density(x: Tensor, mean: Tensor, variance: Coefficient) -> Tensor:
-    """log N(x; mean, variance) = -((x - mean)^2 / variance + log(2 pi variance)) / 2 [N2].
+def log_density(x: Tensor, mean: Tensor | float, variance: Coefficient) -> Tensor:
+    """log N(x; mean, variance) = -((x - mean)^2 / variance + log(2 pi variance)) / 2 [N2; Gauss 1809].
 
     Args:
-        x, mean: (B, ...); variance: > 0, shape () or (B,).
+        x, mean: (B, ...); variance: > 0, shape (), (B,), or element by element.
     Returns:
         (B, ...) nats, element by element; sum over a sample for its joint density.
+    Raises:
+        ValueError: a variance <= 0 (looked at on the CPU only), shapes that do not fit.
     """
-    variance = cast(variance, x)
-    return -0.5 * ((x - mean) ** 2 / variance + torch.log(2 * math.pi * variance))
+    z = standardized(x, mean, variance)
+    (variance,) = together(x, variance)
+    return -0.5 * (z**2 + fit(torch.log(2 * math.pi * variance), x))
+
+
+@equation("N2.density")
+def density(x: Tensor, mean: Tensor | float, variance: Coefficient) -> Tensor:
+    """N(x; mean, variance) = exp(-(x - mean)^2 / (2 variance)) / sqrt(2 pi variance) [N2; Gauss 1809].
+
+    Args, Raises:
+        as in `log_density`.
+    Returns:
+        (B, ...) > 0, element by element: a density, which may exceed 1.
+    """
+    return log_density(x, mean, variance).exp()
+
+
+@equation("N2.entropy")
+def entropy(variance: Coefficient) -> Tensor:
+    """H = log(2 pi e variance) / 2 [N2; Shannon 1948 section 20].
+
+    Args:
+        variance: > 0, any shape.
+    Returns:
+        float64 nats in the variance's shape: of one element; the elements of a sample add up.
+    Raises:
+        ValueError: a variance <= 0.
+    """
+    check_positive(variance=variance)
+    return 0.5 * torch.log(2 * math.pi * math.e * as_float64(variance))
+
+
+@equation("N2.cdf")
+def cdf(x: Tensor, mean: Tensor | float, variance: Coefficient, *, upper: bool = False) -> Tensor:
+    """P(X <= x) = Phi(z) = erfc(-z / sqrt 2) / 2, z = (x - mean) / sigma [N2; Abramowitz, Stegun 1964 section 26.2].
+
+    By erfc and not by 1 + erf, which has lost every digit at z = -8.3: this keeps them down to the smallest float.
+
+    Args:
+        x, mean, variance: as in `log_density`; upper: P(X > x) instead, with all its digits too.
+    Returns:
+        (B, ...) in [0, 1].
+    Raises:
+        ValueError: as in `log_density`.
+    """
+    z = standardized(x, mean, variance)
+    return 0.5 * torch.special.erfc((z if upper else -z) / math.sqrt(2))
+
+
+@equation("N2.log_cdf")
+def log_cdf(x: Tensor, mean: Tensor | float, variance: Coefficient, *, upper: bool = False) -> Tensor:
+    """log P(X <= x), finite where the probability itself underflows [N2; Abramowitz, Stegun 1964 section 26.2].
+
+    Args, Raises:
+        as in `cdf`.
+    Returns:
+        (B, ...) <= 0, nats.
+    """
+    z = standardized(x, mean, variance)
+    wide = z.to(torch.promote_types(z.dtype, torch.float32))  # log_ndtr knows no half precision
+    return torch.special.log_ndtr(-wide if upper else wide).to(z.dtype)
+
+
+@equation("N2.quantile")
+def quantile(p: Coefficient, mean: Tensor, variance: Coefficient, *, upper: bool = False) -> Tensor:
+    """The x with P(X <= x) = p: mean + sigma Phi^{-1}(p) [N2, N3; Abramowitz, Stegun 1964 section 26.2].
+
+    Args:
+        p: in (0, 1), any shape that broadcasts with mean's; taken in float64. upper: the x with P(X > x) = p instead: for the far upper
+            tail, where 1 - p would round to 1.
+        mean: (B, ...); variance: as in `log_density`.
+    Returns:
+        the broadcast shape, in mean's dtype.
+    Raises:
+        ValueError: p outside (0, 1), a variance <= 0, shapes that do not fit.
+    """
+    check_positive(variance=variance)
+    probability = as_float64(p)
+    inside = (probability > 0) & (probability < 1)
+    if not bool(inside.all()):
+        wrong = probability[~inside].reshape(-1)[0].item()
+        raise ValueError(f"p = {wrong:g} is outside (0, 1): only a probability strictly between has a finite quantile")
+    check_shapes(p=probability, mean=mean)
+    z = torch.special.ndtri(probability).to(device=mean.device, dtype=mean.dtype)
+    z, mean = torch.broadcast_tensors(-z if upper else z, mean)
+    (variance,) = together(mean, variance)
+    return mean + fit(variance.sqrt(), mean) * z
 
 
 @equation("N2.kl_gaussian")
@@ -29,11 +129,21 @@ def kl_gaussian(mean_1: Tensor, variance_1: Coefficient, mean_2: Tensor, varianc
     """KL(N(mean_1, variance_1) || N(mean_2, variance_2)) = (r - 1 - log r + (mean_1 - mean_2)^2 / variance_2) / 2, r = variance_1 / variance_2 [N2].
 
     Args:
-        mean_1, mean_2: (B, ...); variance_1, variance_2: > 0, shape () or (B,).
+        mean_1, mean_2: (B, ...); variance_1, variance_2: > 0, shape (), (B,), or element by element.
     Returns:
-        (B, ...) nats, element by element, in mean_1's dtype.
+        (B, ...) nats, element by element, in mean_1's dtype; the elements of a diagonal Gaussian add up.
+    Raises:
+        ValueError: a variance <= 0 (looked at on the CPU only), shapes that do not fit.
     """
-    ratio = torch.as_tensor(variance_1, dtype=torch.float64, device="cpu") / torch.as_tensor(variance_2, dtype=torch.float64, device="cpu")
-    # log1p keeps the difference of two nearly equal terms when the variances are close.
-    spread = ratio - 1 - torch.log1p(ratio - 1)
-    return 0.5 * (cast(spread, mean_1) + (mean_1 - mean_2) ** 2 / cast(variance_2, mean_1))
+    check_positive(variance_1=variance_1, variance_2=variance_2)
+    check_shapes(mean_1=mean_1, mean_2=mean_2)
+    variance_1, variance_2 = together(mean_1, variance_1, variance_2)
+    spread = excess(variance_1, variance_2)
+    return 0.5 * (fit(spread, mean_1) + ((mean_1 - mean_2) * fit(variance_2.rsqrt(), mean_1)) ** 2)
+
+
+def excess(value: Tensor, reference: Tensor) -> Tensor:
+    """r - 1 - log r for r = value / reference > 0, which is >= 0 and keeps its digits when r is close to 1 and when r is tiny."""
+    change = (value - reference) / reference
+    # Near r = 1 the terms cancel, unless log1p sees the small difference; near r = 0 that difference has rounded to -1.
+    return change - torch.where(change < -0.5, torch.log(value / reference), torch.log1p(change.clamp(min=-0.5)))

@@ -1,4 +1,4 @@
-"""Rows N2, N5 and N6: the Gaussian and the forward process, checked by integration, recursion, simulation and another library."""
+"""Rows N5 and N6: the forward process, checked by integration, recursion and simulation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ddpm_space.notes.entry import Measured, compare, entry
 from ddpm_space.notes.forward import beta_between, q_between, q_cumulative, q_cumulative_sample, q_step, q_step_sample
-from ddpm_space.notes.gaussian import kl_gaussian, log_density
 
 
 def random_betas(generator: torch.Generator, steps: int) -> Tensor:
@@ -20,40 +19,6 @@ def random_betas(generator: torch.Generator, steps: int) -> Tensor:
 def random_values(generator: torch.Generator, *shape: int) -> Tensor:
     """Draw float64 standard normal values."""
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-@entry(
-    "N2.log_density",
-    latex=r"\log \mathcal{N}(x;\mu,\sigma^2) = -\frac{(x-\mu)^2}{2\sigma^2} - \frac{1}{2}\log(2\pi\sigma^2)",
-    zh="高斯分布在一点的对数密度。",
-    en="The log-density of a Gaussian at a point.",
-    source="Gauss 1809",
-    route_zh="与 torch.distributions.Normal 的对数密度比较",
-    route_en="against torch.distributions.Normal's log-density",
-)
-def check_log_density(generator: torch.Generator) -> Measured:
-    x, mean = random_values(generator, 2, 64)
-    variance = 0.1 + torch.rand(64, generator=generator, dtype=torch.float64)
-    return compare(log_density(x, mean, variance), torch.distributions.Normal(mean, variance.sqrt()).log_prob(x), 1e-12)
-
-
-@entry(
-    "N2.kl_gaussian",
-    latex=r"\mathrm{KL}(\mathcal{N}_1 \| \mathcal{N}_2) = \frac{1}{2}\Big(\frac{\sigma_1^2}{\sigma_2^2} - 1 - \log\frac{\sigma_1^2}{\sigma_2^2}"
-    r" + \frac{(\mu_1-\mu_2)^2}{\sigma_2^2}\Big)",
-    zh="两个高斯分布之间的 KL 散度：方差之比的贡献加上均值之差的贡献。",
-    en="How far one Gaussian is from another: a part from the ratio of the variances, a part from the difference of the means.",
-    source="Kullback, Leibler 1951",
-    route_zh="对 p(x)(log p(x) − log q(x)) 做数值积分",
-    route_en="quadrature of p(x) (log p(x) - log q(x))",
-)
-def check_kl_gaussian(generator: torch.Generator) -> Measured:
-    mean_1, mean_2 = random_values(generator, 2, 16)
-    variance_1, variance_2 = 0.2 + torch.rand(2, 16, generator=generator, dtype=torch.float64)
-    x = mean_1 + variance_1.sqrt() * torch.linspace(-12, 12, 20_001, dtype=torch.float64)[:, None]
-    log_p = torch.distributions.Normal(mean_1, variance_1.sqrt()).log_prob(x)
-    log_q = torch.distributions.Normal(mean_2, variance_2.sqrt()).log_prob(x)
-    return compare(kl_gaussian(mean_1, variance_1, mean_2, variance_2), torch.trapezoid(log_p.exp() * (log_p - log_q), x, dim=0), 1e-9)
 
 
 @entry(
