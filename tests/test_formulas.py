@@ -26,8 +26,8 @@ def test_the_formula_shown_is_the_formula_computed(case: Case) -> None:
 
 
 def altered(parts: list[str]) -> Iterator[list[str]]:
-    """The piece with a sign turned, a square root lost, a fraction upside down, or, for one that has none of these, a number in front."""
-    found = False
+    """The piece doubled, or with one sign turned, one square root lost or one fraction upside down."""
+    yield ["2", "(", *parts, ")"]
     subscript_ends = 0
     for place, part in enumerate(parts):
         if part == "_" and parts[place + 1] == "{":
@@ -42,17 +42,16 @@ def altered(parts: list[str]) -> Iterator[list[str]]:
             middle = closing(parts, place + 1) + 1
             end = closing(parts, middle) + 1
             yield [*parts[: place + 1], *parts[middle:end], *parts[place + 1 : middle], *parts[end:]]
-        else:
-            continue
-        found = True
-    if not found:
-        yield ["2", "(", *parts, ")"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_an_altered_formula_is_caught(case: Case) -> None:
     for parts in altered(case.shown()):
-        assert case.error(parts, generator()) > 1e-3, f"not noticed: {''.join(parts)}"
+        try:
+            error = case.error(parts, generator())
+        except FormulaError:
+            continue  # a sign inside a declared symbol was turned: then the formula cannot be read
+        assert error > 1e-3, f"not noticed: {''.join(parts)}"
 
 
 def outputs(case: Case) -> set[str]:
