@@ -28,7 +28,7 @@ def test_the_gap_of_a_concave_function_is_never_negative(name: str) -> None:
 
 
 def test_the_sign_turns_for_a_convex_function_and_the_gap_is_0_for_a_straight_line() -> None:
-    x, p = torch.tensor([1.0, 2.0, 4.0]).double(), torch.tensor([0.2, 0.3, 0.5]).double()
+    x, p = torch.tensor([1.0, 2.0, 4.0]).double(), torch.tensor([0.25, 0.25, 0.5]).double()
     assert float(jensen_gap(torch.exp, x, p)) < -1
     assert float(jensen_gap(lambda x: 3 * x - 1, x, p)) == pytest.approx(0, abs=1e-14)
     assert float(jensen_second_order(lambda x: 3 * x - 1, x, p)) == 0
@@ -100,7 +100,7 @@ def test_shapes_dtypes_and_switched_off_gradients(dtype: torch.dtype) -> None:
 )
 def test_bad_probabilities_are_named(values: list[float], probabilities: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        jensen_sides(torch.log, torch.tensor(values), torch.tensor(probabilities))
+        jensen_sides(torch.log, torch.tensor(values).double(), torch.tensor(probabilities, dtype=torch.float64))
 
 
 def test_too_few_samples_and_an_unnormalized_q_are_named() -> None:

@@ -121,11 +121,11 @@ def elbo_gap(log_joint: Tensor, log_q: Tensor) -> ElboGap:
     if bool(((total - 1).abs() > _tolerance(log_q)).any()):
         raise ValueError(f"exp(log_q) adds up to {float(total.reshape(-1)[(total - 1).abs().argmax()]):.9g}, not 1: subtract its logsumexp")
     log_p = torch.logsumexp(log_joint, 0)
-    return ElboGap(log_p, _expectation(log_q, log_joint - log_q), _expectation(log_q, log_q - (log_joint - log_p)))
+    return ElboGap(log_p, expectation(log_q, log_joint - log_q), expectation(log_q, log_q - (log_joint - log_p)))
 
 
-def _expectation(log_q: Tensor, value: Tensor) -> Tensor:
-    """Sum of q times value, where q = 0 counts as 0 whatever the value (even -inf - -inf)."""
+def expectation(log_q: Tensor, value: Tensor) -> Tensor:
+    """Sum over the first dimension of q times value, where q = 0 counts as 0 whatever the value (even -inf - -inf) [N9]; both (n, ...)."""
     return torch.where(log_q == -torch.inf, torch.zeros_like(value), log_q.exp() * value).sum(0)
 
 
