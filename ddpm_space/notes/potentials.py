@@ -1,0 +1,209 @@
+"""Potentials for row N1's particles: a few named ones, the force by automatic differentiation, and the stationary law exp(-U / kT).
+
+A potential is any torch function from positions (..., d) to energies (...), each energy from its own position alone; what stands here are such
+functions with dials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from ddpm_space.notes.coefficients import Coefficient, as_float64
+from ddpm_space.notes.entry import equation
+from ddpm_space.notes.langevin import positive
+
+Potential: TypeAlias = Callable[[Tensor], Tensor]
+"""Positions (..., d) -> energies (...)."""
+
+EDGE_SHARE = 1e-6
+"""A density that has not fallen to this share of its largest value at the grid's edge has mass outside the grid."""
+
+
+@dataclass(frozen=True)
+class Free:
+    """U = 0: no force; in any number of dimensions."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x).sum(-1)
+
+
+@dataclass(frozen=True)
+class Harmonic:
+    """U = k |x|^2 / 2; in any number of dimensions. stiffness: k > 0."""
+
+    stiffness: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive(stiffness=self.stiffness)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.stiffness / 2 * (x**2).sum(-1)
+
+
+@dataclass(frozen=True)
+class DoubleWell:
+    """U = h ((x_1 / a)^2 - 1)^2 + k / 2 (x_2^2 + ...): two wells at x_1 = -a and a behind a barrier of height h; in any number of dimensions.
+
+    Args:
+        barrier: h > 0; half_distance: a > 0; stiffness: k > 0 of the other coordinates; tilt: a constant force along x_1, which favours one well.
+    """
+
+    barrier: float = 2.0
+    half_distance: float = 1.0
+    stiffness: float = 1.0
+    tilt: float = 0.0
+
+    def __post_init__(self) -> None:
+        positive(barrier=self.barrier, half_distance=self.half_distance, stiffness=self.stiffness)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        first = x[..., 0]
+        across = self.barrier * ((first / self.half_distance) ** 2 - 1) ** 2 - self.tilt * first
+        return across + self.stiffness / 2 * (x[..., 1:] ** 2).sum(-1)
+
+
+@dataclass(frozen=True)
+class Washboard:
+    """U = h / 2 (1 - cos(2 pi x_1 / L)) - f x_1 + k / 2 (x_2^2 + ...): a periodic landscape of barriers h, tilted by a force f.
+
+    It has no stationary law on the whole line: a particle diffuses, or slides down, for ever.
+
+    Args:
+        barrier: h > 0; wavelength: L > 0; tilt: f, any sign; stiffness: k > 0 of the other coordinates.
+    """
+
+    barrier: float = 2.0
+    wavelength: float = 1.0
+    tilt: float = 0.0
+    stiffness: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive(barrier=self.barrier, wavelength=self.wavelength, stiffness=self.stiffness)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        first = x[..., 0]
+        along = self.barrier / 2 * (1 - torch.cos(2 * torch.pi / self.wavelength * first)) - self.tilt * first
+        return along + self.stiffness / 2 * (x[..., 1:] ** 2).sum(-1)
+
+
+@dataclass(frozen=True)
+class Ring:
+    """U = k / 2 (|x|^2 - r^2)^2 / (2 r)^2: a circular valley of radius r, as stiff as k across; two or more dimensions.
+
+    Args:
+        stiffness: k > 0; radius: r > 0.
+    """
+
+    stiffness: float = 20.0
+    radius: float = 1.5
+
+    def __post_init__(self) -> None:
+        positive(stiffness=self.stiffness, radius=self.radius)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.stiffness / (8 * self.radius**2) * ((x**2).sum(-1) - self.radius**2) ** 2
+
+
+MUELLER_BROWN = (
+    # height A, a, b, c, centre x, centre y
+    (-200.0, -1.0, 0.0, -10.0, 1.0, 0.0),
+    (-100.0, -1.0, 0.0, -10.0, 0.0, 0.5),
+    (-170.0, -6.5, 11.0, -6.5, -0.5, 1.5),
+    (15.0, 0.7, 0.6, 0.7, -1.0, 1.0),
+)
+
+
+@dataclass(frozen=True)
+class MuellerBrown:
+    """U = scale sum_i A_i exp(a_i u_i^2 + b_i u_i w_i + c_i w_i^2): three wells joined by two bent passes, in the plane [Mueller, Brown 1979].
+
+    Args:
+        scale: > 0; 0.05 makes the highest pass from the deepest well about 5 kT at kT = 1.
+    """
+
+    scale: float = 0.05
+
+    def __post_init__(self) -> None:
+        positive(scale=self.scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.shape[-1] != 2:
+            raise ValueError(f"positions have {x.shape[-1]} coordinates: the Mueller-Brown landscape lies in the plane, use (..., 2)")
+        energy = torch.zeros_like(x[..., 0])
+        for height, a, b, c, x_centre, y_centre in MUELLER_BROWN:
+            u, w = x[..., 0] - x_centre, x[..., 1] - y_centre
+            energy = energy + height * torch.exp(a * u**2 + b * u * w + c * w**2)
+        return self.scale * energy
+
+
+POTENTIALS: dict[str, type] = {
+    "free": Free,
+    "harmonic": Harmonic,
+    "double_well": DoubleWell,
+    "washboard": Washboard,
+    "ring": Ring,
+    "mueller_brown": MuellerBrown,
+}
+"""Every named potential; call it with its dials to get the function."""
+
+
+@equation("N1.force")
+def force(potential: Potential, x: Tensor) -> Tensor:
+    """F(x) = -U'(x), by automatic differentiation [N1].
+
+    Args:
+        potential: positions (..., d) -> energies (...), differentiable; x: (..., d).
+    Returns:
+        (..., d) in x's dtype, detached.
+    Raises:
+        ValueError: the potential's output is not one energy a particle.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        energy = potential(x)
+        if energy.shape != x.shape[:-1]:
+            raise ValueError(
+                f"the potential maps {tuple(x.shape)} to {tuple(energy.shape)}: it must return one energy a particle, {tuple(x.shape[:-1])}"
+            )
+        # A constant potential leaves no trace in the graph; its force is 0.
+        if not energy.requires_grad:
+            return torch.zeros_like(x)
+        (slope,) = torch.autograd.grad(energy.sum(), x, allow_unused=True, materialize_grads=True)
+    return -slope
+
+
+@equation("N1.stationary_density")
+def stationary_density(potential: Potential, kT: Coefficient, *axes: Tensor, confined: bool = False) -> Tensor:
+    """p(x) = exp(-U(x) / kT) / Z on a grid, Z by the trapezoidal rule [N1; Boltzmann 1868; Kramers 1940].
+
+    Both forms of Langevin's equation leave this law of the positions unchanged, whatever mass and friction.
+
+    Args:
+        potential: as in `force`; kT: > 0; axes: one ascending float64 grid a dimension.
+        confined: the particle cannot leave the grid (walls, or one period of a periodic potential); otherwise the grid has to hold all of it.
+    Returns:
+        float64 of shape (len(axis_1), ...), in units of 1 / volume.
+    Raises:
+        ValueError: an energy that is not a number; or, unless confined, a density that has not vanished at the edge of the grid.
+    """
+    positive(kT=kT)
+    grids = [axis.double().cpu() for axis in axes]
+    energy = potential(torch.stack(torch.meshgrid(*grids, indexing="ij"), dim=-1))
+    if bool(energy.isnan().any()):
+        raise ValueError("the potential is nan somewhere on the grid: it must be a number, or +inf where no particle can be")
+    density = torch.exp(-(energy - energy.min()) / as_float64(kT))
+    share = max(float(density.movedim(dim, 0)[[0, -1]].max()) for dim in range(len(grids)))
+    if share > EDGE_SHARE and not confined:
+        raise ValueError(
+            f"at the edge of the grid the density is still {share:.2g} of its largest value: widen the grid; a potential that does not rise there "
+            f"has no stationary law, unless the particle is confined to the grid (confined=True)"
+        )
+    total = density
+    for grid in reversed(grids):
+        total = torch.trapezoid(total, grid, dim=-1)
+    return density / total
