@@ -170,7 +170,7 @@ def check_kl_gaussian(generator: torch.Generator) -> Measured:
     latex=r"\mathcal{N}(x;\mu_1,\sigma_1^2)\,\mathcal{N}(x;\mu_2,\sigma_2^2) = c\,\mathcal{N}(x;\mu,\sigma^2),"
     r"\quad \sigma^2 = \frac{1}{\frac{1}{\sigma_1^2} + \frac{1}{\sigma_2^2}},"
     r"\quad \mu = \sigma^2\Big(\frac{\mu_1}{\sigma_1^2} + \frac{\mu_2}{\sigma_2^2}\Big),"
-    r"\quad \log c = -\frac{(\mu_1-\mu_2)^2}{2(\sigma_1^2+\sigma_2^2)} - \frac{1}{2}\log\big(2\pi(\sigma_1^2+\sigma_2^2)\big)",
+    r"\quad \log c = -\frac{(\mu_1-\mu_2)^2}{2v} - \frac{1}{2}\log(2\pi v),\quad v = \sigma_1^2+\sigma_2^2",
     zh="两个高斯密度相乘仍是高斯：精度（方差的倒数）相加，均值按精度加权，另有归一化常数 c。",
     en="Two Gaussian densities multiply to a third: precisions (1/variance) add, means are weighted by precision, and a constant c remains.",
     source="Deisenroth 2020 eq. 6.74-6.77",

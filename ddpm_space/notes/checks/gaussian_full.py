@@ -33,7 +33,7 @@ def plane(mean: Tensor, covariance: Tensor, points: int = 201) -> tuple[Tensor, 
 
 @entry(
     "N2.log_density_full",
-    latex=r"\log \mathcal{N}(x;\mu,\Sigma) = -\frac{1}{2}(x-\mu)^\top\Sigma^{-1}(x-\mu) - \frac{1}{2}\log(\det\Sigma) - \frac{D}{2}\log(2\pi)",
+    latex=r"\log \mathcal{N}(x;\mu,\Sigma) = -\frac{1}{2}(x-\mu)^\top\Sigma^{-1}(x-\mu) - \frac{1}{2}\log(\det(2\pi\Sigma))",
     zh="高斯向量的对数密度：协方差 Σ 描述各分量之间的相关。",
     en="The log-density of a Gaussian vector, whose covariance describes how its coordinates go together.",
     source="Bishop 2006 eq. B.37",
@@ -55,7 +55,7 @@ def check_log_density_full(generator: torch.Generator) -> Measured:
 
 @entry(
     "N2.entropy_full",
-    latex=r"H(X) = \frac{1}{2}\log(\det\Sigma) + \frac{D}{2}\log(2\pi e)",
+    latex=r"H(X) = \frac{1}{2}\log(\det(2\pi e\,\Sigma))",
     zh="高斯向量的熵：由协方差的行列式（椭球的体积）决定。",
     en="The entropy of a Gaussian vector: set by the determinant of the covariance, the volume of its ellipsoid.",
     source="Bishop 2006 eq. B.41",
