@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from ddpm_space.notes.forward import beta_between
+from ddpm_space.notes.langevin import positive
+from ddpm_space.notes.langevin_bridge import PiecewiseConstantBeta, beta_from_integral, integral_from_beta, step_edges, step_integrals
 from ddpm_space.notes.reverse import beta_tilde
 from ddpm_space.notes.weights import snr
 
@@ -132,6 +134,20 @@ class NoiseSchedule:
         alpha_bar_s = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar_t[:-1]])
         return NoiseSchedule(beta_between(alpha_bar_t, alpha_bar_s), f"{self.name}, {len(kept)} of {len(self)} steps", self.timesteps[kept])
 
+    def continuous(self, horizon: float = 1.0) -> PiecewiseConstantBeta:
+        """A continuous beta(s) that leads to these steps: the integral of each step, -log(1 - beta_t), spread evenly over it [N1].
+
+        Every row takes horizon / T, also in a respaced schedule; `from_continuous` with the same T and horizon gives the steps back.
+
+        Args:
+            horizon: the time at which the chain ends, > 0.
+        Returns:
+            a function of s in [0, horizon]; its `integrals` are those of the steps.
+        Raises:
+            ValueError: a beta_t of 1, which no finite beta(s) reaches.
+        """
+        return PiecewiseConstantBeta(integral_from_beta(self.beta), horizon)
+
     def _index(self, t: int | Tensor, lowest: int) -> Tensor:
         index = torch.as_tensor(t, device="cpu")
         if index.is_floating_point() or index.dtype == torch.bool:
@@ -150,8 +166,7 @@ class NoiseSchedule:
         """
         if name not in SCHEDULES:
             raise ValueError(f"unknown schedule '{name}': use one of {', '.join(SCHEDULES)}")
-        if not 1 <= num_train_timesteps <= 1_000_000:
-            raise ValueError(f"T = {num_train_timesteps} steps: use 1 <= T <= 1000000")
+        check_num_steps(num_train_timesteps)
         return cls(SCHEDULES[name](num_train_timesteps, **options), name)
 
     @classmethod
@@ -180,9 +195,31 @@ class NoiseSchedule:
         return cls.make("laplace", num_train_timesteps, location=location, scale=scale)
 
     @classmethod
+    def from_continuous(
+        cls, beta: Callable[[Tensor], Tensor], num_train_timesteps: int = 1000, *, horizon: float = 1.0, name: str = "continuous"
+    ) -> NoiseSchedule:
+        """Take T equal steps of dx = -beta(s)/2 x ds + sqrt(beta(s)) dW: beta_t = 1 - exp(-integral of beta(s) over the step) [N1; Song 2021 eq. 29].
+
+        Args:
+            beta: float64 tensor of times in [0, horizon] -> rates >= 0 of the same shape, or a number; jumps are fine.
+            num_train_timesteps: T; horizon: the time at which the chain ends, > 0.
+        Raises:
+            ValueError: T or horizon out of range; a rate that is negative or not finite, or whose integral over a step is 0 or does not converge.
+        """
+        check_num_steps(num_train_timesteps)
+        positive(horizon=horizon)
+        return cls(beta_from_integral(step_integrals(beta, step_edges(num_train_timesteps, horizon))), name)
+
+    @classmethod
     def from_betas(cls, betas: Sequence[float] | Tensor, name: str = "custom") -> NoiseSchedule:
         """Take the single-step variances as they are."""
         return cls(torch.as_tensor(betas, dtype=torch.float64), name)
+
+
+def check_num_steps(num_train_timesteps: int) -> None:
+    """Refuse a T outside 1 to 1000000."""
+    if not 1 <= num_train_timesteps <= 1_000_000:
+        raise ValueError(f"T = {num_train_timesteps} steps: use 1 <= T <= 1000000")
 
 
 def _linear_betas(steps: int, beta_start: float = 1e-4, beta_end: float = 0.02) -> Tensor:

@@ -117,11 +117,12 @@ def _stable(dt: Tensor, limit: Tensor, formula: str) -> None:
 
 @equation("N1.equipartition")
 def equipartition(x: Tensor, v: Tensor, force_x: Tensor, mass: Coefficient) -> tuple[Tensor, Tensor]:
-    """Two readings of the temperature: m <v^2> = kT and -<x F(x)> = kT per coordinate [N1; Maxwell 1860; Clausius 1870].
+    """Two readings of the temperature: <m v^2> = kT and -<x F(x)> = kT per coordinate [N1; Maxwell 1860; Clausius 1870].
 
     Args:
         x, v, force_x: (B, d) of particles in equilibrium in a potential that holds them; mass: > 0, shape () or (B,).
     Returns:
-        the kinetic and the virial reading of kT, each of shape () in x's dtype.
+        the kinetic and the virial reading of each particle, averaged over its coordinates, (B,) each; their means over particles tend to kT.
     """
-    return (cast(mass, v) * v**2).mean(), -(x * force_x).mean()
+    motion, virial = cast(mass, v) * v**2, -x * force_x
+    return motion.reshape(len(v), -1).mean(1), virial.reshape(len(x), -1).mean(1)

@@ -18,7 +18,8 @@ def double_well(x: Tensor) -> Tensor:
 
 @entry(
     "N1.langevin",
-    latex=r"m\,dv = \big(-\gamma v - U'(x)\big)\,dt + \sqrt{2\gamma kT}\,dW,\qquad dx = v\,dt",
+    latex=r"m\,dv = \underbrace{\big(-\gamma v + F(x)\big)}_{\text{friction and force}} dt + \underbrace{\sqrt{2\gamma kT}}_{\text{kicks}}\,dW,"
+    r"\qquad dx = v\,dt,\qquad F(x) = -U'(x)",
     zh="郎之万方程：质量乘加速度等于摩擦力、势场的力与随机碰撞之和；摩擦与随机力由同一个 γ 联系（涨落耗散）。",
     en="Langevin's equation: mass times acceleration is friction, the potential's force and random kicks; one gamma ties friction to kicks.",
     source="Langevin 1908; Kramers 1940",
@@ -48,7 +49,7 @@ def check_langevin(generator: torch.Generator) -> Measured:
 
 @entry(
     "N1.overdamped",
-    latex=r"dx = -\frac{U'(x)}{\gamma}\,dt + \sqrt{\frac{2kT}{\gamma}}\,dW",
+    latex=r"dx = \underbrace{\frac{F(x)}{\gamma}}_{\text{drift}} dt + \underbrace{\sqrt{\frac{2kT}{\gamma}}}_{\text{noise}}\,dW",
     zh="过阻尼极限：m/γ 趋于 0 时惯性消失，速度由力直接决定。",
     en="The overdamped limit: for m / gamma -> 0 inertia is gone and the force alone sets the velocity.",
     source="Smoluchowski 1916; Kramers 1940",

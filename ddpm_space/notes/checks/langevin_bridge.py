@@ -26,8 +26,8 @@ def fine_steps(rate: Tensor, h: float) -> tuple[Tensor, Tensor]:
 
 @entry(
     "N1.vp_transition",
-    latex=r"dx = -\frac{\beta(s)}{2}x\,ds + \sqrt{\beta(s)}\,dW \quad\Rightarrow\quad"
-    r" x_t \sim \mathcal{N}\Big(\exp\left(-\frac{B}{2}\right) x_{t-1},\ 1-\exp\left(-B\right)\Big)",
+    latex=r"dx = -\frac{\beta(s)}{2}x\,ds + \sqrt{\beta(s)}\,dW \qquad"
+    r" x_t \mid x_{t-1} \sim \mathcal{N}\Big(\exp\left(-\frac{B}{2}\right) x_{t-1},\ 1-\exp\left(-B\right)\Big)",
     zh="前向加噪的一步就是郎之万方程在这段时间里的精确解；B 是 β(s) 在这一步内的积分。",
     en="A step of noising is the exact solution of a Langevin equation over that step; B is the integral of beta(s) over it.",
     source="Song 2021 eq. 11, 29",
@@ -105,7 +105,7 @@ def check_integral_from_beta(generator: torch.Generator) -> Measured:
 
 @entry(
     "N1.beta_from_physics",
-    latex=r"\beta_t = 1-\exp\left(-\frac{2k\,\Delta t}{\gamma}\right),\qquad U = \frac{k x^2}{2},\quad \frac{kT}{k} = 1",
+    latex=r"\beta_t = 1-\exp\left(-\frac{2k\,\Delta t}{\gamma}\right),\qquad U = \frac{k x^2}{2},\qquad \frac{kT}{k} = 1",
     zh="用物理量表示：谐振子势阱中的过阻尼粒子，每隔 Δt 看一次，就是方差为 β_t 的加噪链（要求稳态方差 kT/k 为 1）。",
     en="In physical units: an overdamped particle in a harmonic well, seen every dt, is the noising chain (its variance kT / k must be 1).",
     source="from Uhlenbeck, Ornstein 1930 and Ho 2020 eq. 2",

@@ -88,8 +88,8 @@ def check_log_density_ratio(generator: torch.Generator) -> Measured:
 
 @entry(
     "N1.mala_log_ratio",
-    latex=r"\log r = \log\frac{p(y)}{p(x)}"
-    r" + \frac{1}{2\eta}\Big(\big\|y - x - \frac{\eta}{2} s(x)\big\|^2 - \big\|x - y - \frac{\eta}{2} s(y)\big\|^2\Big)",
+    latex=r"\log r = \log\frac{p(y)}{p(x)} + \frac{1}{2\eta}\sum_{i=1}^{D}\Big(\big(y_i - x_i - \frac{\eta}{2} s_{x,i}\big)^2"
+    r" - \big(x_i - y_i - \frac{\eta}{2} s_{y,i}\big)^2\Big),\qquad s_x = s(x)",
     zh="MALA 的接受率：目标密度之比乘以反向与正向提议密度之比，取 min(1, r)。",
     en="MALA's acceptance: the ratio of target densities times that of the backward and forward proposals, capped at 1.",
     source="Roberts, Tweedie 1996; Metropolis 1953; Hastings 1970",

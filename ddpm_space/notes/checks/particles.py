@@ -171,5 +171,5 @@ def check_equipartition(generator: torch.Generator) -> Measured:
     x = (grid[place - 1] + share * (grid[1] - grid[0]))[:, None]
     v = (kT / mass).sqrt() * random_values(generator, draws, 1)
     slope = 4 * well.barrier * x / well.half_distance**2 * ((x / well.half_distance) ** 2 - 1) - well.tilt
-    standard_errors = torch.stack([kT * math.sqrt(2 / draws), (x * slope).std() / math.sqrt(draws)])
-    return compare(torch.stack(integrators.equipartition(x, v, -slope, mass)), kT.expand(2), 5 * standard_errors)
+    readings = torch.stack(integrators.equipartition(x, v, -slope, mass))
+    return compare(readings.mean(1), kT.expand(2), 5 * readings.std(1) / math.sqrt(draws))
