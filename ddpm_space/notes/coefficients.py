@@ -43,6 +43,11 @@ def cast(coefficient: Coefficient, like: Tensor) -> Tensor:
     return value.to(device=like.device, dtype=like.dtype)
 
 
+def as_precise(x: Tensor) -> Tensor:
+    """Return the sample in float64, or in float32 on an accelerator that has no float64 (Apple's)."""
+    return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+
+
 def draw_eps(like: Tensor, eps: Tensor | None, generator: torch.Generator | None) -> Tensor:
     """Return `eps` as given, or standard normal noise of the shape, dtype and device of `like`.
 

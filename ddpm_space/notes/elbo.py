@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from ddpm_space.notes.coefficients import Coefficient, cast
+from ddpm_space.notes.coefficients import Coefficient, as_precise, cast
 from ddpm_space.notes.entry import equation
 from ddpm_space.notes.forward import q_cumulative
 from ddpm_space.notes.gaussian import kl_gaussian
@@ -45,15 +45,15 @@ def kl_term(mu_tilde: Tensor, beta_tilde: Coefficient, mu_theta: Tensor, sigma2_
 def discretized_log_likelihood(x_0: Tensor, mean: Tensor, sigma2: Coefficient, *, bins: int = 256) -> Tensor:
     """-L_0 = log of the Gaussian's mass on the pixel's own bin, the outer bins reaching to infinity [N8; Ho 2020 eq. 13].
 
-    Formed in float64 from log Phi, on the side of the mean where the difference of two tails keeps its digits.
+    Formed in float64 (where the device has it) from log Phi, on the side of the mean where the difference of two tails keeps its digits.
 
     Args:
         x_0: (B, ...) pixel values on the grid -1, -1 + 2/(bins-1), ..., 1; mean: (B, ...); sigma2: > 0, shape () or (B,).
         bins: number of grey levels.
     Returns:
-        (B, ...) float64 nats, <= 0.
+        (B, ...) nats, <= 0, float64 (float32 on a device without it).
     """
-    x, mean = x_0.double(), mean.double()
+    x, mean = as_precise(x_0), as_precise(mean)
     half_bin = 1.0 / (bins - 1)
     sigma = cast(sigma2, x).sqrt()
     lower = torch.where(x <= -1 + half_bin / 2, -torch.inf, (x - half_bin - mean) / sigma)

@@ -14,7 +14,7 @@ from ddpm_space.notes.entry import Measured, compare, entry
 
 @entry(
     "N8.clipping_difference",
-    latex=r"\Delta\mu = \frac{\sqrt{\bar\alpha_s}\,\beta_{t|s}}{1-\bar\alpha_t}\,\big(\mathrm{clip}(\hat x_0)-\hat x_0\big)",
+    latex=r"\Delta\mu = \frac{\sqrt{\bar\alpha_s}\,\beta_{t|s}}{1-\bar\alpha_t}\,\big(\max(-1,\min(1,\hat x_0))-\hat x_0\big)",
     zh="「先求 x̂_0、截断、再代入后验」与公式 (11) 的差；x̂_0 没有越界时为 0。",
     en="What separates x_0-then-posterior with clipping from eq. (11); 0 where x_0_hat stays within bounds.",
     source="Ho 2020 eq. 11 against eq. 7",
@@ -33,7 +33,7 @@ def check_clipping_difference(generator: torch.Generator) -> Measured:
 @entry(
     "N8.optimal_variance",
     latex=r"\sigma_t^{*2} = \tilde\beta_t"
-    r" + \Big(\frac{\sqrt{\bar\alpha_s}\,\beta_{t|s}}{1-\bar\alpha_t}\Big)^2\,\mathbb{E}\,\mathrm{Var}[x_0 \mid x_t]",
+    r" + \Big(\frac{\sqrt{\bar\alpha_s}\,\beta_{t|s}}{1-\bar\alpha_t}\Big)^2\,V_t,\qquad V_t=\mathbb{E}\,\mathrm{Var}[x_0 \mid x_t]",
     zh="均值完全准确时，反向一步的最优方差：β̃ 加上 x_0 本身的不确定性。",
     en="The best variance of the step when its mean is perfect: beta_tilde plus what x_t leaves unknown of x_0.",
     source="Bao 2022 theorem 1",
@@ -64,7 +64,7 @@ def check_optimal_variance(generator: torch.Generator) -> Measured:
 
 @entry(
     "N8.learned_variance",
-    latex=r"\sigma_t^2 = \exp\big(v\,\log\beta_t + (1-v)\,\log\tilde\beta_t\big)",
+    latex=r"\sigma_t^2 = \exp\left(v\,\log(\beta_t) + (1-v)\,\log(\tilde\beta_t)\right)",
     zh="让网络在两个固定方差之间（对数尺度上）选择。",
     en="The network chooses between the two fixed variances, on a log scale.",
     source="Nichol 2021 eq. 15",

@@ -115,7 +115,7 @@ def check_alpha_bar_from_snr(generator: torch.Generator) -> Measured:
 
 @entry(
     "N8.snr_weight",
-    latex=r"L_{t-1} = \tfrac{1}{2}\big(\mathrm{SNR}(s)-\mathrm{SNR}(t)\big)\,\|x_0-\hat x_0\|^2",
+    latex=r"w_{x_0} = \frac{1}{2}\big(\mathrm{SNR}(s)-\mathrm{SNR}(t)\big),\qquad L_{t-1}=w_{x_0}\,\|x_0-\hat x_0\|^2",
     zh="方差取 β̃ 时，这一项只看信噪比的差，与噪声表的其余细节无关。",
     en="With the variance beta_tilde the term knows the schedule only through the two signal-to-noise ratios.",
     source="Kingma 2021, discrete-time loss",
