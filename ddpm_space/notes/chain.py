@@ -43,9 +43,11 @@ def shortened_betas(beta: Tensor, steps: int) -> Tensor:
     Returns:
         float64 (K,); the same abar_T, and the same abar at every k T / K that is a whole number.
     Raises:
-        ValueError: steps outside 1..T.
+        ValueError: steps outside 1..T, or a beta of 1, after which nothing of the image is left to share out.
     """
     beta = as_float64(beta)
+    if bool((beta >= 1).any()):
+        raise ValueError(f"beta[{int((beta >= 1).nonzero()[0])}] = 1: abar is 0 from there on and has no logarithm; use betas below 1")
     if not 1 <= steps <= len(beta):
         raise ValueError(f"steps = {steps}: use 1 to {len(beta)}, the steps of the chain to be shortened")
     log_alpha_bar = torch.cat([torch.zeros(1, dtype=torch.float64), torch.cumsum(torch.log1p(-beta), dim=0)])
