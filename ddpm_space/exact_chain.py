@@ -134,9 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             columns.append((variance, mean_bounds(chain, data, draws=options.draws, generator=generator)))
         else:
             columns.append((variance, bounds_at(chain, data, options.x_0, generator=generator)))
-    print(
-        f"data: three Gaussian bumps on the line; T = {len(schedule)} steps, schedule '{schedule.name}', alpha_bar_T = {schedule.terminal_alpha_bar:.1e}"
-    )
+    print(f"data: three Gaussian bumps on the line; T = {options.steps}, '{schedule.name}', alpha_bar_T = {schedule.terminal_alpha_bar:.1e}")
     print(f"model: the exact posterior mean; {'averaged over the data' if options.x_0 is None else f'at x_0 = {options.x_0:g}'}")
     print("p_theta(x_0 | x_1) is a Gaussian density, no grey levels; its variance under fixed_small is the next step's beta_tilde (Ho et al.)")
     print("± is one standard error; IWAE_k for all k comes from the same forward trajectories, and in all columns from the same ones\n")

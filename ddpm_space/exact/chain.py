@@ -14,7 +14,7 @@ from torch import Tensor
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.exact.distribution import CHUNK_ELEMENTS, ExactDistribution
 from ddpm_space.exact.floor import TAILS, Estimate, optimal_variances, quadrature_nodes
-from ddpm_space.likelihood import BOUND_VARIANCES, bound_variance
+from ddpm_space.likelihood import bound_variance
 from ddpm_space.notes import elbo
 from ddpm_space.notes.forward import q_cumulative, q_step, q_step_sample
 from ddpm_space.notes.gaussian import log_density
@@ -23,6 +23,8 @@ from ddpm_space.schedule import NoiseSchedule
 
 NODES_PER_SD = 2
 """Grid nodes in one standard deviation of the narrowest Gaussian; a sum over a Gaussian is then off by 2 exp(-2 pi^2 NODES_PER_SD^2) of it, 1e-34."""
+
+FIXED_VARIANCES = ("fixed_small", "fixed_large")
 
 MAX_NODES = 8000
 """Beyond this a step costs more than a second or two."""
@@ -242,10 +244,6 @@ def _variances(model: ExactDistribution | Denoiser, schedule: NoiseSchedule, sig
     if isinstance(sigma2, str):
         if sigma2 == "optimal" and isinstance(model, ExactDistribution):
             return optimal_variances(model, schedule)
-        if sigma2 not in BOUND_VARIANCES:
-            raise ValueError(f"unknown variance '{sigma2}': use one of {', '.join(BOUND_VARIANCES)}, 'optimal' (for a distribution), or (T,) numbers")
-        return bound_variance(schedule, sigma2)
-    sigma2 = torch.as_tensor(sigma2, dtype=torch.float64, device="cpu")
-    if sigma2.shape != schedule.beta.shape or not bool((sigma2 > 0).all()):
-        raise ValueError(f"sigma2 = {sigma2.tolist()[:8]}: use {len(schedule)} positive numbers, one for each step")
-    return sigma2
+        if sigma2 not in FIXED_VARIANCES:
+            raise ValueError(f"unknown variance '{sigma2}': use one of {', '.join(FIXED_VARIANCES)}, 'optimal' (for a distribution), or (T,) numbers")
+    return bound_variance(schedule, sigma2)

@@ -156,8 +156,8 @@ class PointSet(ExactDistribution):
     def _posterior_covariance(self, x: Tensor, a: Tensor) -> Tensor:
         flat = self._on("_flat", x.device)
         share = self._logits(x, a)[0].softmax(dim=1)
-        parts = []
-        for weights in share:
+        covariance = x.new_empty(len(x), self.num_dims, self.num_dims)
+        for i, weights in enumerate(share):
             between = flat - weights @ flat
-            parts.append((weights[:, None] * between).T @ between)
-        return torch.stack(parts)
+            covariance[i] = (weights[:, None] * between).T @ between
+        return covariance
