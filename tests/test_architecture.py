@@ -16,7 +16,14 @@ ROWS = [
     ["ddpm_space.images", "ddpm_space.schedule"],
     ["ddpm_space.denoiser"],
     [
-        *("ddpm_space.exact", "ddpm_space.exact_chain", "ddpm_space.likelihood", "ddpm_space.bound", "ddpm_space.stratified"),
+        *(
+            "ddpm_space.exact",
+            "ddpm_space.exact_chain",
+            "ddpm_space.derivation",
+            "ddpm_space.likelihood",
+            "ddpm_space.bound",
+            "ddpm_space.stratified",
+        ),
         *("ddpm_space.mistakes", "ddpm_space.noising", "ddpm_space.loss"),
     ],
     ["ddpm_space.scheduler", "ddpm_space.scheduler_parts", "ddpm_space.sampling"],
