@@ -98,7 +98,7 @@ class PointSet(ExactDistribution):
             raise ValueError(f"the text {text!r} leaves no ink: write at least one letter")
         page = Image.new("L", (right - left, bottom - top), 0)
         ImageDraw.Draw(page).text((-left, -top), text, fill=255, font=face)
-        return cls.drawing(torch.tensor(list(page.getdata()), dtype=torch.float64).reshape(page.height, page.width) / 255)
+        return cls.drawing(torch.frombuffer(bytearray(page.tobytes()), dtype=torch.uint8).reshape(page.height, page.width) / 255)
 
     def components(self) -> Components:
         points = self.points.flatten(1)
