@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -146,10 +147,15 @@ class PiecewiseConstantBeta:
             t = int(wrong.nonzero()[0])
             raise ValueError(f"step {t} has integral {float(self.integrals[t]):g}: beta_t = 1 forgets x in one step, which no finite beta(s) does")
 
-    @property
+    @cached_property
     def edges(self) -> Tensor:
         """The times between which the steps lie, (T + 1,) float64."""
         return step_edges(len(self.integrals), self.horizon)
+
+    @cached_property
+    def rates(self) -> Tensor:
+        """beta(s) inside each step, (T,) float64."""
+        return self.integrals / self.edges.diff()
 
     def __call__(self, s: Coefficient) -> Tensor:
         """beta(s), float64 in the shape of s.
@@ -159,12 +165,12 @@ class PiecewiseConstantBeta:
         Raises:
             ValueError: a time outside the chain.
         """
-        s, edges = as_float64(s), self.edges
+        s = as_float64(s)
         outside = ~((s >= 0) & (s <= self.horizon))
         if bool(outside.any()):
             raise ValueError(f"s = {float(s[outside].reshape(-1)[0]):g} is outside [0, {self.horizon:g}], the time the chain takes")
-        step = (torch.searchsorted(edges, s.contiguous(), right=True) - 1).clamp(max=len(self.integrals) - 1)
-        return (self.integrals / (edges[1:] - edges[:-1]))[step]
+        step = (torch.searchsorted(self.edges, s.contiguous(), right=True) - 1).clamp(max=len(self.integrals) - 1)
+        return self.rates[step]
 
 
 def step_edges(num_steps: int, horizon: float) -> Tensor:

@@ -109,6 +109,8 @@ def _estimates(function: Callable[[Tensor], Tensor], left: Tensor, right: Tensor
     places, fine_weight, coarse_weight, forecast = _rules()
     width = right - left
     at = left[:, None] + width[:, None] * places
+    # Rounding must not carry a probe out of its piece, where another step's rate may begin.
+    at = at.clamp(torch.nextafter(left, right)[:, None], torch.nextafter(right, left)[:, None])
     values = torch.as_tensor(function(at), dtype=torch.float64, device="cpu").broadcast_to(at.shape)
     wrong = ~values.isfinite()
     if bool(wrong.any()):
