@@ -74,36 +74,35 @@ def test_displacement_theory_keeps_its_digits() -> None:
         assert abs(float(free_particle_msd(float(u), 1.0, 1.0, 1.0)) / exact - 1) < 1e-13
 
 
-@pytest.mark.parametrize("dimensions", [1, 3])
+@pytest.mark.parametrize("dimensions", [1, 2])
 def test_equipartition(dimensions: int) -> None:
     """Started cold at the bottom of a well, kinetic and virial readings settle at kT; so does each energy in a harmonic well."""
     mass, kT = 2.0, 0.7
-    cold = torch.full((PARTICLES, dimensions), -1.0, dtype=torch.float64)
+    cold = torch.full((PARTICLES // 2, dimensions), -1.0, dtype=torch.float64)
     for potential in (potentials.DoubleWell(barrier=1.0, tilt=0.3), potentials.Harmonic(3.0)):
         frame = last(
             underdamped(potential, cold, 0 * cold, dt=0.04, steps=500, gamma=1.5, mass=mass, kT=kT, every=500, generator=generator(dimensions))
         )
         readings = equipartition(frame.x, frame.v, potentials.force(potential, frame.x), mass)
         for reading in readings:
-            assert abs(float(reading.mean()) - kT) < 5 * float(reading.std()) / math.sqrt(PARTICLES) + 2e-3 * kT
+            assert abs(float(reading.mean()) - kT) < 5 * float(reading.std()) / math.sqrt(PARTICLES // 2) + 2e-3 * kT
         assert float((frame.kinetic_energy - readings[0] * dimensions / 2).abs().max()) < 1e-12
     potential_energy = frame.potential_energy
-    assert abs(float(potential_energy.mean()) - dimensions * kT / 2) < 5 * float(potential_energy.std()) / math.sqrt(PARTICLES)
+    assert abs(float(potential_energy.mean()) - dimensions * kT / 2) < 5 * float(potential_energy.std()) / math.sqrt(PARTICLES // 2)
 
 
-@pytest.mark.parametrize("kT", [1.0, 0.8])
-def test_one_reading_of_each_particle_follows_exp_minus_U(kT: float) -> None:
+@pytest.mark.parametrize(("kT", "gamma", "mass"), [(1.0, 1.0, 1.0), (0.8, 2.0, 0.5)])
+def test_one_reading_of_each_particle_follows_exp_minus_U(kT: float, gamma: float, mass: float) -> None:
     """The full equation in a tilted double well, everybody started in the left one, whatever mass and friction."""
     potential = potentials.DoubleWell(barrier=1.2, tilt=0.3)
     grid = torch.linspace(-4, 4, 8_001, dtype=torch.float64)
     edges, probability = equal_bins(grid, potentials.stationary_density(potential, kT, grid))
     start = torch.full((PARTICLES, 1), -1.0, dtype=torch.float64)
-    for gamma, mass in ((1.0, 1.0), (2.0, 0.5)):
-        frame = last(underdamped(potential, start, dt=0.05, steps=1000, gamma=gamma, mass=mass, kT=kT, every=1000, generator=generator(2)))
-        assert chi_square(frame.x[:, 0], edges, probability) > 1e-4
-        # The test can tell: the same readings are not those of a law 15 % hotter.
-        warm = equal_bins(grid, potentials.stationary_density(potential, 1.15 * kT, grid))
-        assert chi_square(frame.x[:, 0], *warm) < 1e-4
+    frame = last(underdamped(potential, start, dt=0.06, steps=900, gamma=gamma, mass=mass, kT=kT, every=900, generator=generator(2)))
+    assert chi_square(frame.x[:, 0], edges, probability) > 1e-4
+    # The test can tell: the same readings are not those of a law 15 % hotter.
+    warm = equal_bins(grid, potentials.stationary_density(potential, 1.15 * kT, grid))
+    assert chi_square(frame.x[:, 0], *warm) < 1e-4
 
 
 def test_euler_maruyama_follows_its_own_biased_law() -> None:
@@ -125,9 +124,9 @@ def test_a_washboard_read_within_one_period() -> None:
     grid = torch.linspace(0, 2, 4_001, dtype=torch.float64)
     edges, probability = equal_bins(grid, potentials.stationary_density(potential, 1.0, grid, confined=True), 20)
     start = torch.zeros(PARTICLES, 1, dtype=torch.float64)
-    frame = last(overdamped(potential, start, dt=0.002, steps=1500, every=1500, generator=generator(4)))
+    frame = last(overdamped(potential, start, dt=0.002, steps=800, every=800, generator=generator(4)))
     assert chi_square(frame.x[:, 0] % 2, edges, probability) > 1e-4
-    assert float(frame.x.std()) > 1.0
+    assert float(frame.x.std()) > 0.5
     tilted = potentials.Washboard(barrier=1.5, wavelength=2.0, tilt=3.0)
     assert float(last(overdamped(tilted, start, dt=0.002, steps=500, every=500, generator=generator(4))).x.mean()) > 1.0
 
