@@ -106,6 +106,7 @@ def score_function_gradient(
     with torch.no_grad():
         y = values_of(f, mean + std * eps).to(eps.dtype)
         b_mean, b_std = (torch.as_tensor(b, dtype=eps.dtype, device=eps.device) for b in baseline)
+        check_shapes(eps=eps, baseline=b_mean, baseline_std=b_std)
         return Gradient((y - b_mean) * eps / std, (y - b_std) * (eps**2 - 1) / std)
 
 
