@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from ddpm_space.notes.coefficients import Coefficient, as_float64, cast
@@ -16,6 +15,11 @@ from ddpm_space.notes.entry import equation
 from ddpm_space.notes.gaussian import entropy, kl_gaussian, log_density
 from ddpm_space.notes.reverse import q_posterior
 from ddpm_space.notes.thermo2015_binomial import checked_bits, entropy_bernoulli, kl_bernoulli, p_reverse_bits, q_cumulative_bits, q_posterior_bits
+
+
+def summed(values: Tensor) -> Tensor:
+    """Sum over the elements of each sample: (B, ...) to (B,)."""
+    return values.reshape(len(values), -1).sum(dim=1)
 
 
 @equation("N4.trajectory_log_ratio")
@@ -47,16 +51,17 @@ def log_likelihood_bound(kl_terms: Tensor, entropy_T: Tensor, entropy_1: Tensor,
 
 
 @equation("N4.step_kl_gaussian")
-def step_kl_gaussian(x_0: Tensor, x_t: Tensor, mean: Tensor, variance: Tensor, alpha_bar_t: Coefficient, alpha_bar_s: Coefficient) -> Tensor:
+def step_kl_gaussian(x_0: Tensor, x_t: Tensor, mean: Tensor, variance: Coefficient, alpha_bar_t: Coefficient, alpha_bar_s: Coefficient) -> Tensor:
     """KL(q(x_s | x_t, x_0) || N(mean, diag(variance))), one term of K [N4; Sohl-Dickstein 2015 eq. 14, f_mu and f_Sigma of table App.1].
 
     Args:
-        x_0, x_t: (B, ...); mean, variance: (B, ...) of the learned step, the variance diagonal and > 0; alpha_bar_t < alpha_bar_s, shape () or (B,).
+        x_0, x_t: (B, ...); mean (B, ...) and variance > 0 of the learned step, the latter of shape (), (B,), or element by element (diagonal);
+        alpha_bar_t < alpha_bar_s, shape () or (B,).
     Returns:
         (B,) nats, summed over the elements of a sample.
     """
     mu_tilde, beta_tilde = q_posterior(x_0, x_t, alpha_bar_t, alpha_bar_s)
-    return kl_gaussian(mu_tilde, beta_tilde, mean, variance).flatten(1).sum(dim=1)
+    return summed(kl_gaussian(mu_tilde, beta_tilde, mean, variance))
 
 
 @equation("N4.step_kl_bits")
@@ -70,7 +75,7 @@ def step_kl_bits(x_0: Tensor, x_t: Tensor, x_0_hat: Tensor, alpha_bar_t: Coeffic
     """
     truth = q_posterior_bits(x_0, x_t, alpha_bar_t, alpha_bar_s, rate=rate)
     model = p_reverse_bits(x_0_hat, x_t, alpha_bar_t, alpha_bar_s, rate=rate)
-    return kl_bernoulli(truth, model).flatten(1).sum(dim=1)
+    return summed(kl_bernoulli(truth, model))
 
 
 @equation("N4.entropy_cumulative_gaussian")
@@ -94,7 +99,7 @@ def entropy_cumulative_bits(x_0: Tensor, alpha_bar_t: Coefficient, *, rate: floa
     Returns:
         (B,) nats.
     """
-    return entropy_bernoulli(q_cumulative_bits(x_0, alpha_bar_t, rate=rate)).flatten(1).sum(dim=1)
+    return summed(entropy_bernoulli(q_cumulative_bits(x_0, alpha_bar_t, rate=rate)))
 
 
 @equation("N4.moment_gaussian")
@@ -102,11 +107,11 @@ def moment_gaussian(x_0: Tensor, alpha_bar_1: Coefficient, alpha_bar_T: Coeffici
     """What eq. 14 leaves out, (d - |x_0|^2) (abar_T + 1 - abar_1) / 2: it averages to 0 where E|x_0|^2 = d [N4; from Sohl-Dickstein 2015 eq. 41-46].
 
     Args:
-        x_0: (B, ...); alpha_bar_1, alpha_bar_T: after the first and the last step, shape ().
+        x_0: (B, ...); alpha_bar_1, alpha_bar_T: after the first and the last step, shape () or (B,).
     Returns:
         (B,) nats to add to K.
     """
-    missing = x_0[0].numel() - (x_0**2).flatten(1).sum(dim=1)
+    missing = math.prod(x_0.shape[1:]) - summed(x_0**2)
     return cast((as_float64(alpha_bar_T) + 1 - as_float64(alpha_bar_1)) / 2, missing) * missing
 
 
@@ -117,11 +122,11 @@ def moment_bits(x_0: Tensor, alpha_bar_1: Coefficient, alpha_bar_T: Coefficient,
     It averages to 0 where the mean activity of the data is `rate`, and is 0 for every sample at rate = 0.5.
 
     Args:
-        x_0: (B, ...) bits; alpha_bar_1, alpha_bar_T: after the first and the last step, shape ().
+        x_0: (B, ...) bits; alpha_bar_1, alpha_bar_T: after the first and the last step, shape () or (B,).
     Returns:
         (B,) nats to add to K.
     """
-    surplus = (checked_bits(x_0, rate) - rate).flatten(1).sum(dim=1)
+    surplus = summed(checked_bits(x_0, rate) - rate)
     log_odds = math.log(rate / (1 - rate))
     return cast(log_odds * (as_float64(alpha_bar_T) + 1 - as_float64(alpha_bar_1)), surplus) * surplus
 
@@ -135,7 +140,7 @@ def log_null_gaussian(x_0: Tensor) -> Tensor:
     Returns:
         (B,) nats; -4.094 bits on average in two dimensions.
     """
-    return log_density(x_0, torch.zeros_like(x_0), 1.0).flatten(1).sum(dim=1)
+    return summed(log_density(x_0, 0.0, 1.0))
 
 
 @equation("N4.log_null_bits")
@@ -147,7 +152,7 @@ def log_null_bits(x_0: Tensor, *, rate: float = 0.5) -> Tensor:
     Returns:
         (B,) nats; -14.439 bits for 20 bits of which 4 are 1, at rate 0.2.
     """
-    return (checked_bits(x_0, rate) * math.log(rate) + (1 - x_0) * math.log1p(-rate)).flatten(1).sum(dim=1)
+    return summed(checked_bits(x_0, rate) * math.log(rate) + (1 - x_0) * math.log1p(-rate))
 
 
 @equation("N4.gain_bits")

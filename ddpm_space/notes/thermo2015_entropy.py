@@ -22,7 +22,7 @@ from ddpm_space.notes.thermo2015_binomial import entropy_bernoulli, q_cumulative
 
 
 class EntropyBounds(NamedTuple):
-    """lower <= H(X_s | X_t) always; H(X_s | X_t) <= upper wherever `upper_holds` is 1 (for sure), not necessarily where it is 0. Nats."""
+    """lower <= H(X_s | X_t) always; H(X_s | X_t) <= upper for sure where `upper_holds`, and where it is False it may break. Nats."""
 
     lower: Tensor
     upper: Tensor
@@ -36,11 +36,11 @@ def entropy_bounds_gaussian(alpha_bar_t: Coefficient, alpha_bar_s: Coefficient, 
     Args:
         alpha_bar_t, alpha_bar_s: in (0, 1), abar_t < abar_s, shape () or (B,); second_moment: E|x_0|^2 of the data; num_dims: d.
     Returns:
-        lower, upper in nats, and upper_holds = 1 where E|x_0|^2 <= d, else 0; float64.
+        lower, upper in nats, float64, and upper_holds: whether E|x_0|^2 <= d.
     """
     step = entropy_cumulative_gaussian(1 - beta_between(alpha_bar_t, alpha_bar_s), num_dims)
     lower = step + entropy_cumulative_gaussian(alpha_bar_s, num_dims) - entropy_cumulative_gaussian(alpha_bar_t, num_dims)
-    return EntropyBounds(lower, step, (as_float64(second_moment) <= num_dims).double().expand_as(step))
+    return EntropyBounds(lower, step, (as_float64(second_moment) <= num_dims).expand_as(step))
 
 
 @equation("N4.entropy_bounds_bits")
@@ -52,7 +52,7 @@ def entropy_bounds_bits(activity: Tensor, alpha_bar_t: Coefficient, alpha_bar_s:
     Args:
         activity: (B, n) probability of a 1 of each of the n bits of the data; alpha_bar_t < alpha_bar_s, shape () or (B,); rate as in `q_step_bits`.
     Returns:
-        lower, upper (B,) in nats, and upper_holds = 1 where the cross-entropy to pi does not fall along the chain, else 0:
+        lower, upper (B,) in nats, and upper_holds: whether the cross-entropy to pi does not fall along the chain,
         sum (rate - activity) log((1 - rate) / rate) >= 0.
     """
     step = _mean_entropy(q_cumulative_bits(activity, alpha_bar_s, rate=rate), 1 - beta_between(alpha_bar_t, alpha_bar_s), rate)
@@ -60,7 +60,7 @@ def entropy_bounds_bits(activity: Tensor, alpha_bar_t: Coefficient, alpha_bar_s:
     rise = (rate - activity).sum(dim=-1) * math.log((1 - rate) / rate)
     # A mean activity equal to the rate up to rounding counts as equal.
     slack = 8 * torch.finfo(activity.dtype).eps * activity.shape[-1]
-    return EntropyBounds(lower, step, (rise >= -slack).to(activity.dtype))
+    return EntropyBounds(lower, step, rise >= -slack)
 
 
 def _mean_entropy(activity: Tensor, alpha_bar: Coefficient, rate: float) -> Tensor:

@@ -107,7 +107,7 @@ def check_step_kl_bits(generator: torch.Generator) -> Measured:
 
 @entry(
     "N4.entropy_cumulative_gaussian",
-    latex=r"H_q(X_t \mid X_0) = \frac{d}{2}\,\log\left(2\pi e\,(1-\bar\alpha_t)\right)",
+    latex=r"H_q(X_t \mid X_0) = \frac{d}{2}\,\log\left(2\pi e \cdot (1-\bar\alpha_t)\right)",
     zh="已知原图时 x_t 的熵（高斯核），与 x_0 无关；ᾱ_t = 0 时就是 H_p(X_T)。",
     en="The entropy of x_t when the clean sample is known, Gaussian kernel: the same for every x_0; at abar_t = 0 it is H_p(X_T).",
     source="Sohl-Dickstein 2015 eq. 14",
@@ -224,7 +224,7 @@ def check_log_null_bits(generator: torch.Generator) -> Measured:
 
 @entry(
     "N4.gain_bits",
-    latex=r"\frac{K - L_{\text{null}}}{\ln 2}",
+    latex=r"G = \frac{K - L_{\text{null}}}{\ln 2}",
     zh="扩散模型比同样矩的独立噪声好多少比特。",
     en="How many bits better than independent noise of the same moments.",
     source="Sohl-Dickstein 2015 table 1",

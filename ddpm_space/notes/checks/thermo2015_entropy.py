@@ -42,8 +42,8 @@ def check_entropy_bounds_gaussian(generator: torch.Generator) -> Measured:
         lower = joint_entropy(joint, [0, 1, 2]) - joint_entropy(joint, [0, 2])
         upper = joint_entropy(joint, [1, 2]) - joint_entropy(joint, [1])
         holds = joint_entropy(joint, [1, 2]) - joint_entropy(joint, [2]) <= upper + 1e-12
-        right += [3 * lower, 3 * upper, holds.double()]
-    return compare(torch.stack(left), torch.stack(right), 1e-10)
+        right += [3 * lower, 3 * upper, holds]
+    return compare(torch.stack([value.double() for value in left]), torch.stack([value.double() for value in right]), 1e-10)
 
 
 def conditional_entropies(law: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,8 +75,8 @@ def check_entropy_bounds_bits(generator: torch.Generator) -> Measured:
         lower, upper, _ = conditional_entropies(law, alpha_bar_t, alpha_bar_s)
         minus_log_pi = -transition(0.0, RATE, 3)[0].log()
         rises = law @ transition(alpha_bar_t, RATE, 3) @ minus_log_pi >= law @ transition(alpha_bar_s, RATE, 3) @ minus_log_pi
-        right += [lower, upper, rises.double()]
-    return compare(torch.stack(left), torch.stack(right), 1e-10)
+        right += [lower, upper, rises]
+    return compare(torch.stack([value.double() for value in left]), torch.stack([value.double() for value in right]), 1e-10)
 
 
 @entry(
