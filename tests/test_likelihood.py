@@ -10,7 +10,7 @@ import torch
 from scipy.stats import norm
 
 from ddpm_space.denoiser import Denoiser
-from ddpm_space.likelihood import bound_variance, variational_bound
+from ddpm_space.likelihood import bound_variance, conventions, variational_bound
 from ddpm_space.schedule import NoiseSchedule
 
 SCHEDULE = NoiseSchedule.linear(12, 0.05, 0.5)
@@ -22,7 +22,19 @@ def network(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     return torch.tanh(0.7 * x_t + 0.05 * t.reshape(-1, 1, 1, 1))
 
 
-def brute_force(row: int, kind: str, variance: str, clip: bool, seed: int, chain: NoiseSchedule) -> np.ndarray:
+def with_variance(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """The same network, and a position between the two variances for each element, in [-1, 1] as diffusers has it."""
+    return torch.cat([network(x_t, t), torch.sin(3 * x_t)], dim=1)
+
+
+def given_variances(chain: NoiseSchedule) -> torch.Tensor:
+    return 0.02 + 0.3 * torch.arange(len(chain), dtype=torch.float64) / len(chain)
+
+
+DENOISER = Denoiser(network, "epsilon", SCHEDULE, with_variance)
+
+
+def brute_force(row: int, variance: str, clip: bool, seed: int, chain: NoiseSchedule) -> np.ndarray:
     """One term for the eps-network in NumPy and SciPy, from the betas alone: the posterior by precisions, the KL by its definition on a grid."""
     beta = chain.beta.numpy()
     alpha_bar = np.cumprod(1 - beta)
@@ -42,30 +54,37 @@ def brute_force(row: int, kind: str, variance: str, clip: bool, seed: int, chain
         return weighted / precision, 1 / precision
 
     (mean_q, var_q), (mean_p, var_small) = posterior(x_0), posterior(x_0_hat)
+    splice = 1 / ((1 - beta[1]) / beta[1] + 1 / (1 - alpha_bar[0]))
+    low_end = splice if row == 0 else var_small
+    position = (np.sin(3 * x_t) + 1) / 2
+    sigma2 = {
+        "fixed_small": low_end,
+        "fixed_large": beta[row],
+        "learned_range": beta[row] ** position * low_end ** (1 - position),
+        "given": float(given_variances(chain)[row]),
+    }[variance]
     if row == 0:
-        splice = 1 / ((1 - beta[1]) / beta[1] + 1 / (1 - alpha_bar[0]))
-        sigma = math.sqrt(splice if variance == "fixed_small" else beta[0])
+        sigma = np.sqrt(sigma2)
         low = np.where(x_0 < -0.999, -np.inf, x_0 - 1 / 255)
         high = np.where(x_0 > 0.999, np.inf, x_0 + 1 / 255)
         return -np.log(norm.cdf((high - mean_p) / sigma) - norm.cdf((low - mean_p) / sigma)).sum((1, 2, 3))
-    var_p = var_small if variance == "fixed_small" else beta[row]
     z = np.linspace(-10, 10, 4001)[:, None, None, None, None]
     x = mean_q + math.sqrt(var_q) * z
-    log_ratio = norm.logpdf(x, mean_q, math.sqrt(var_q)) - norm.logpdf(x, mean_p, math.sqrt(var_p))
+    log_ratio = norm.logpdf(x, mean_q, math.sqrt(var_q)) - norm.logpdf(x, mean_p, np.sqrt(sigma2))
     return np.trapezoid(norm.pdf(z) * log_ratio, z, axis=0).sum((1, 2, 3))
 
 
 @pytest.mark.parametrize("clip", [True, False])
-@pytest.mark.parametrize("variance", ["fixed_small", "fixed_large"])
+@pytest.mark.parametrize("variance", ["fixed_small", "fixed_large", "learned_range", "given"])
 @pytest.mark.parametrize("timesteps", [None, [11, 6, 2]])
 def test_terms_agree_with_brute_force(variance: str, clip: bool, timesteps: list[int] | None) -> None:
     chain = SCHEDULE if timesteps is None else SCHEDULE.respaced(timesteps)
-    denoiser = Denoiser(network, "epsilon", SCHEDULE)
-    terms = list(variational_bound(denoiser, X_0, schedule=chain, variance=variance, clip_x0=clip, seed=4, chunk=5))
+    sigma2 = given_variances(chain) if variance == "given" else variance
+    terms = list(variational_bound(DENOISER, X_0, schedule=chain, variance=sigma2, clip_x0=clip, seed=4, chunk=5))
     assert [term.kind for term in terms] == ["L_T"] + ["L_t-1"] * (len(chain) - 1) + ["L_0"]
     assert [term.t for term in terms[1:]] == chain.timesteps.flip(0).tolist()
     for row, term in zip(range(len(chain) - 1, -1, -1), terms[1:]):
-        assert np.allclose(term.nats.numpy(), brute_force(row, term.kind, variance, clip, 4, chain), rtol=1e-6, atol=1e-6), term.t
+        assert np.allclose(term.nats.numpy(), brute_force(row, variance, clip, 4, chain), rtol=1e-6, atol=1e-6), term.t
 
 
 def test_prior_term_is_the_kl_to_the_prior() -> None:
@@ -118,6 +137,9 @@ def test_a_chain_of_one_step_works() -> None:
         ({"rows": [12]}, "t = 12 is outside"),
         ({"rows": [-1]}, "t = -1 is outside"),
         ({"chunk": 0}, "chunk = 0"),
+        ({"variance": "learned_range"}, "this network learned no variance"),
+        ({"variance": torch.ones(11)}, r"shape \(11,\).*12 finite numbers > 0"),
+        ({"variance": torch.zeros(12)}, "smallest 0: the bound needs 12"),
     ],
 )
 def test_refusals(options: dict, message: str) -> None:
@@ -128,3 +150,19 @@ def test_refusals(options: dict, message: str) -> None:
 def test_unknown_prediction_type_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown prediction type 'noise': use one of epsilon"):
         Denoiser(network, "noise", SCHEDULE)
+
+
+def test_conventions_name_the_chain_the_variance_the_clipping_and_the_last_step() -> None:
+    said = conventions(SCHEDULE.respaced([11, 5]), "fixed_small", True)
+    assert "2 of 12 steps" in said and "fixed_small" in said and "next step's beta_tilde" in said and "clipped to [-1, 1]" in said
+    assert "given;" in conventions(SCHEDULE, given_variances(SCHEDULE), False) and "not clipped" in conventions(SCHEDULE, "fixed_large", False)
+
+
+def test_errors_of_eps_and_x_0_are_those_of_the_prediction() -> None:
+    term = list(variational_bound(DENOISER, X_0, rows=[7], clip_x0=False, seed=1))[1]
+    assert term.eps_mse is not None and term.x_0_mse is not None
+    # At one x_t an error of x_0 is one of eps times sqrt((1 - abar) / abar).
+    a = float(np.prod(1 - SCHEDULE.beta.numpy()[:8]))
+    assert torch.allclose(term.x_0_mse, term.eps_mse * (1 - a) / a, rtol=1e-9)
+    clipped = list(variational_bound(DENOISER, X_0, rows=[7], clip_x0=True, seed=1))[1]
+    assert clipped.x_0_mse is not None and bool((clipped.x_0_mse < term.x_0_mse).all())
