@@ -18,7 +18,7 @@ from ddpm_space.notes.potentials import Potential, force
 class Frame:
     """All particles at one time. The overdamped equation has no velocity: there v and kinetic_energy are None.
 
-    step: steps taken; t: their time; x, v: (B, d); potential_energy, kinetic_energy: (B,) in units of kT's energy.
+    step: steps taken; t: their time; x, v: (B, d); potential_energy, kinetic_energy: (B,), in the unit of kT.
     """
 
     step: int
