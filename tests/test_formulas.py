@@ -84,6 +84,11 @@ def test_a_symbol_that_is_not_declared_is_named() -> None:
         case.expression(["x", "_", "9"])
 
 
+def test_a_symbol_with_another_subscript_is_not_taken_for_a_declared_one() -> None:
+    with pytest.raises(FormulaError, match=r"declare the symbol x_s.*only x is declared"):
+        Case("N5.q_step", {"x": 1.0}).expression(["x", "_", "s"])
+
+
 def test_a_piece_that_is_not_there_is_named() -> None:
     with pytest.raises(FormulaError, match="brace 3"):
         Case("N5.q_step", {}, piece="brace 3").shown()

@@ -292,7 +292,8 @@ def test_the_energy_distance_is_that_of_two_gaussians() -> None:
     mean_abs = 2 * torch.exp(-(d**2) / 4) / torch.pi**0.5 + d * (1 - 2 * normal.cdf(-d / 2**0.5))
     truth = 2 * mean_abs - 4 / torch.pi**0.5
     for shift, expected in ((0.0, 0.0), (d, truth)):
-        found = energy_distance(x, y + shift)
-        assert abs(found.value - expected) < 5 * found.standard_error
+        for groups in (10, 400):
+            found = energy_distance(x, y + shift, groups=groups)
+            assert abs(found.value - expected) < 5 * found.standard_error
     with pytest.raises(ValueError, match="groups"):
         energy_distance(x[:10], y)
