@@ -44,4 +44,4 @@ NOT_ANYWHERE = {
         *("eps_weight", "x_0_weight", "v_weight", "snr", "alpha_bar_from_snr", "snr_weight", "optimal_variance"),
         *("min_snr_weight_eps", "min_snr_weight_x_0", "min_snr_weight_v"),
     )
-}
+} | {"N8.continuous_bound": "the first dimension of its errors is log SNR, not a batch"}
