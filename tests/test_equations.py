@@ -45,7 +45,9 @@ def outputs(function: Callable) -> list[str]:
     if hasattr(returned, "_fields"):
         return list(returned._fields)
     parts = typing.get_args(returned)
-    assert typing.get_origin(returned) is tuple and Ellipsis not in parts, f"{function.__qualname__} returns {returned}, not Tensors of a known number"
+    assert typing.get_origin(returned) is tuple and Ellipsis not in parts, (
+        f"{function.__qualname__} returns {returned}, not Tensors of a known number"
+    )
     return [str(place) for place in range(len(parts))]
 
 
