@@ -16,12 +16,16 @@ from ddpm_space.notes.entry import equation
 from ddpm_space.notes.variances import check_positive, check_shapes, fit, together
 
 
-def standardized(x: Tensor, mean: Tensor | float, variance: Coefficient) -> Tensor:
-    """z = (x - mean) / sqrt(variance): how many standard deviations x lies above the mean; shapes as in `log_density`."""
+def standardized(x: Tensor, mean: Tensor | float, variance: Coefficient) -> tuple[Tensor, Tensor]:
+    """z = (x - mean) / sqrt(variance), how many standard deviations x lies above the mean, and the variance where coefficients are formed.
+
+    Args, Raises:
+        as in `log_density`.
+    """
     check_positive(variance=variance)
     check_shapes(x=x, mean=mean)
     (variance,) = together(x, variance)
-    return (x - mean) * fit(variance.rsqrt(), x)
+    return (x - mean) * fit(variance.rsqrt(), x), variance
 
 
 @equation("N2.log_density")
@@ -35,8 +39,7 @@ def log_density(x: Tensor, mean: Tensor | float, variance: Coefficient) -> Tenso
     Raises:
         ValueError: a variance <= 0 (looked at on the CPU only), shapes that do not fit.
     """
-    z = standardized(x, mean, variance)
-    (variance,) = together(x, variance)
+    z, variance = standardized(x, mean, variance)
     return -0.5 * (z**2 + fit(torch.log(2 * math.pi * variance), x))
 
 
@@ -80,7 +83,7 @@ def cdf(x: Tensor, mean: Tensor | float, variance: Coefficient, *, upper: bool =
     Raises:
         ValueError: as in `log_density`.
     """
-    z = standardized(x, mean, variance)
+    z, _ = standardized(x, mean, variance)
     return 0.5 * torch.special.erfc((z if upper else -z) / math.sqrt(2))
 
 
@@ -93,7 +96,7 @@ def log_cdf(x: Tensor, mean: Tensor | float, variance: Coefficient, *, upper: bo
     Returns:
         (B, ...) <= 0, nats.
     """
-    z = standardized(x, mean, variance)
+    z, _ = standardized(x, mean, variance)
     wide = z.to(torch.promote_types(z.dtype, torch.float32))  # log_ndtr knows no half precision
     return torch.special.log_ndtr(-wide if upper else wide).to(z.dtype)
 

@@ -77,6 +77,8 @@ def check_shapes(**tensors: Tensor | float) -> None:
         ValueError: names and shapes.
     """
     shapes = {name: tuple(value.shape) for name, value in tensors.items() if isinstance(value, Tensor)}
+    if len(set(shapes.values())) <= 1:
+        return
     try:
         torch.broadcast_shapes(*shapes.values())
     except RuntimeError:
