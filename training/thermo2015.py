@@ -182,11 +182,18 @@ def main(options: argparse.Namespace) -> list[Result]:
     return results
 
 
-if __name__ == "__main__":
+def command_line(arguments: list[str] | None = None) -> int:
+    """Run as a command; returns the exit status."""
     try:
-        main(parse())
+        main(parse(arguments))
     except ValueError as error:
-        sys.exit(f"thermo2015.py: {error}")
+        print(f"thermo2015.py: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("thermo2015.py: stopped; no file was written", file=sys.stderr)
-        sys.exit(130)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command_line())

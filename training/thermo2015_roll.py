@@ -19,7 +19,7 @@ from ddpm_space.exact.mixture import GaussianMixture
 from ddpm_space.notes.coefficients import cast
 from ddpm_space.notes.forward import beta_between, q_cumulative_sample, q_step, q_step_sample
 from ddpm_space.notes.gaussian import log_density
-from ddpm_space.notes.reverse import posterior_coefficients, q_posterior
+from ddpm_space.notes.reverse import beta_tilde, posterior_coefficients, q_posterior
 from ddpm_space.notes.thermo2015 import entropy_cumulative_gaussian, step_kl_gaussian
 from training.thermo2015_chain import Entropies, Term, ToyChain
 
@@ -62,7 +62,7 @@ class SwissRoll:
         return points + self.noise * torch.randn(n, 2, generator=generator, dtype=torch.float64)
 
     def entropy(self, alpha_bar: float = 1.0, spacing: float = 0.7) -> Tensor:
-        """H(X_t) by quadrature over a square grid, nats.
+        """H(X_t) by quadrature over a square grid, nats, to about 1e-5.
 
         Args:
             alpha_bar: of the time t; 1 for the data. spacing: of the grid, in standard deviations of the noise in x_t.
@@ -139,18 +139,19 @@ class Roll(ToyChain):
         x_t = q_step_sample(x_s, beta, generator=generator)
         mean, variance = (out[0].double() for out in network(x_t.float()[None], slice(t - 1, t)))
         kl = step_kl_gaussian(x_0, x_t, mean, variance, alpha_bar_t, alpha_bar_s)
-        x_0, x_s, x_t, mean, variance = (value[:EXACT_SAMPLES] for value in (x_0, x_s, x_t, mean, variance))
-        best = step_kl_gaussian(x_0, x_t, *self.best(x_t, alpha_bar_t, alpha_bar_s), alpha_bar_t, alpha_bar_s)
+        x_s, x_t, mean, variance = (value[:EXACT_SAMPLES] for value in (x_s, x_t, mean, variance))
+        # Averaged over x_0 given x_t, the KL to a Gaussian of the right mean and variance is log(variance / beta_tilde) / 2.
+        best = 0.5 * torch.log(self.best(x_t, alpha_bar_t, alpha_bar_s)[1] / beta_tilde(alpha_bar_t, alpha_bar_s)).sum(dim=1)
         log_q = self.data.mixture.log_density(x_s, alpha_bar_s) - self.data.mixture.log_density(x_t, alpha_bar_t)
         log_q = log_q + log_density(x_t, *q_step(x_s, beta)).sum(dim=1)
         return Term(t, kl, best, log_q - log_density(x_s, mean, variance).sum(dim=1))
 
     def best(self, x_t: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variances of q(x_{t-1} | x_t): the best diagonal Gaussian."""
-        mean, beta_tilde = q_posterior(self.data.mixture.posterior_mean(x_t, alpha_bar_t), x_t, alpha_bar_t, alpha_bar_s)
+        mean, within = q_posterior(self.data.mixture.posterior_mean(x_t, alpha_bar_t), x_t, alpha_bar_t, alpha_bar_s)
         weight, _ = posterior_coefficients(alpha_bar_t, alpha_bar_s)
         spread = self.data.mixture.posterior_covariance(x_t, alpha_bar_t).diagonal(dim1=1, dim2=2)
-        return mean, cast(beta_tilde, spread) + cast(weight**2, spread) * spread
+        return mean, cast(within, spread) + cast(weight**2, spread) * spread
 
     def entropies(self) -> Entropies:
         return self._entropies

@@ -34,13 +34,14 @@ def entropy_bounds_gaussian(alpha_bar_t: Coefficient, alpha_bar_s: Coefficient, 
     """H(X_t|X_s) + H(X_s|X_0) - H(X_t|X_0) <= H(X_s|X_t) <= H(X_t|X_s), Gaussian kernel [N4; Sohl-Dickstein 2015 eq. 24].
 
     Args:
-        alpha_bar_t, alpha_bar_s: in (0, 1), abar_t < abar_s, shape () or (B,); second_moment: E|x_0|^2 of the data; num_dims: d.
+        alpha_bar_t, alpha_bar_s: in (0, 1), abar_t < abar_s, shape () or (B,); second_moment: E|x_0|^2 of the data,
+            shape () or (B,); num_dims: d.
     Returns:
         lower, upper in nats, float64, and upper_holds: whether E|x_0|^2 <= d.
     """
     step = entropy_cumulative_gaussian(1 - beta_between(alpha_bar_t, alpha_bar_s), num_dims)
     lower = step + entropy_cumulative_gaussian(alpha_bar_s, num_dims) - entropy_cumulative_gaussian(alpha_bar_t, num_dims)
-    return EntropyBounds(lower, step, (as_float64(second_moment) <= num_dims).expand_as(step))
+    return EntropyBounds(*torch.broadcast_tensors(lower, step, as_float64(second_moment) <= num_dims))
 
 
 @equation("N4.entropy_bounds_bits")
