@@ -45,9 +45,7 @@ def placed(mean: Coefficient, std: Coefficient, eps: Tensor) -> tuple[Tensor, Te
     check_shapes(eps=eps, mean=mean, std=std)
     for name, value in (("mean", mean), ("std", std)):
         if isinstance(value, Tensor) and value.ndim >= max(eps.ndim, 1):
-            raise ValueError(
-                f"{name} of shape {tuple(value.shape)} has a value a draw: give it eps's shape {tuple(eps.shape)} less the first size"
-            )
+            raise ValueError(f"{name} of shape {tuple(value.shape)} has a value a draw: give it eps's shape {tuple(eps.shape)} less the first size")
     at_eps = {"dtype": eps.dtype, "device": eps.device}
     return torch.as_tensor(mean, **at_eps), torch.as_tensor(std, **at_eps)
 
