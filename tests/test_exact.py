@@ -249,6 +249,16 @@ def test_any_batch_any_chunk(name: str, monkeypatch: pytest.MonkeyPatch) -> None
         assert (ask(x_t.float(), alpha_bar).double() - ask(x_t.float().double(), alpha_bar)).abs().max() < 1e-6 * together.abs().max().clamp(min=1)
 
 
+@world
+def test_nothing_is_read_from_a_device(name: str) -> None:
+    """On the meta device a tensor has no values at all: whatever waited for one would fail here."""
+    known = WORLDS[name]
+    x_t = torch.empty(3, *known.shape, device="meta")
+    for question in ("posterior_mean", "eps_star", "v_star", "score", "log_density", "posterior_variance", "posterior_covariance"):
+        answer = getattr(known, question)(x_t, torch.tensor([0.1, 0.5, 0.9]))
+        assert (answer.device.type, answer.dtype, len(answer)) == ("meta", torch.float32, 3), question
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [

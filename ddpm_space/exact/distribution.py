@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ddpm_space.notes.coefficients import Coefficient, as_float64, cast
-from ddpm_space.notes.reverse import velocity
 
 WITHOUT_FLOAT64 = ("mps",)
 """Device types that have no float64: there the exact worlds compute on the CPU."""
@@ -39,6 +38,9 @@ class ExactDistribution(ABC):
         shape: of one x_0, such as (1,), (2,) or (1, 28, 28).
     """
 
+    has_density = True
+    """Whether x_0 itself has one; x_t has one as soon as there is noise."""
+
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = tuple(shape)
         self.num_dims = prod(self.shape)
@@ -50,11 +52,11 @@ class ExactDistribution(ABC):
 
     def log_density(self, x_t: Tensor, alpha_bar_t: Coefficient) -> Tensor:
         """log q_t(x_t), the noised data's density [N6]: (B,) nats. alpha_bar_t = 1 gives the data's own density."""
-        return self._by_chunk(self._log_density, x_t, alpha_bar_t)
+        return self._by_chunk(self._log_density, x_t, alpha_bar_t, needs_density=True)
 
     def score(self, x_t: Tensor, alpha_bar_t: Coefficient) -> Tensor:
         """The gradient of log q_t at x_t [N1]: (B, *shape)."""
-        return self._by_chunk(self._score, x_t, alpha_bar_t).reshape(x_t.shape)
+        return self._by_chunk(self._score, x_t, alpha_bar_t, needs_density=True).reshape(x_t.shape)
 
     def posterior_mean(self, x_t: Tensor, alpha_bar_t: Coefficient) -> Tensor:
         """E[x_0 | x_t], the best x_0_hat there is [N8]: (B, *shape)."""
@@ -62,11 +64,11 @@ class ExactDistribution(ABC):
 
     def eps_star(self, x_t: Tensor, alpha_bar_t: Coefficient) -> Tensor:
         """E[eps | x_t] = -sqrt(1 - abar_t) score, what a perfect eps-network returns [N8; Song 2021 section 3, Tweedie]: (B, *shape)."""
-        return self._by_chunk(self._eps_star, x_t, alpha_bar_t).reshape(x_t.shape)
+        return self._by_chunk(self._eps_star, x_t, alpha_bar_t, needs_density=True).reshape(x_t.shape)
 
     def v_star(self, x_t: Tensor, alpha_bar_t: Coefficient) -> Tensor:
         """E[v | x_t], what a perfect v-network returns [N8; Salimans 2022 section 4]: (B, *shape)."""
-        return self._by_chunk(self._v_star, x_t, alpha_bar_t).reshape(x_t.shape)
+        return self._by_chunk(self._v_star, x_t, alpha_bar_t, needs_density=True).reshape(x_t.shape)
 
     def posterior_covariance(self, x_t: Tensor, alpha_bar_t: Coefficient) -> Tensor:
         """Cov[x_0 | x_t]: (B, D, D), D the number of elements of one x_0. For images `posterior_variance` is the cheap part of it."""
@@ -107,7 +109,7 @@ class ExactDistribution(ABC):
         return -(1 - a).sqrt() * self._score(x, a)
 
     def _v_star(self, x: Tensor, a: Tensor) -> Tensor:
-        return velocity(self._posterior_mean(x, a), self._eps_star(x, a), a[:, 0])
+        return a.sqrt() * self._eps_star(x, a) - (1 - a).sqrt() * self._posterior_mean(x, a)
 
     def _on(self, name: str, device: torch.device) -> Tensor:
         """The parameter `name`, kept in float64 on the CPU, on the device: copied there once."""
@@ -118,7 +120,9 @@ class ExactDistribution(ABC):
             self._moved[key] = getattr(self, name).to(device)
         return self._moved[key]
 
-    def _by_chunk(self, function: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, alpha_bar_t: Coefficient) -> Tensor:
+    def _by_chunk(
+        self, function: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, alpha_bar_t: Coefficient, *, needs_density: bool = False
+    ) -> Tensor:
         if x_t.shape[1:] != self.shape or x_t.ndim != len(self.shape) + 1:
             raise ValueError(f"x_t has shape {tuple(x_t.shape)}: use (B, {', '.join(map(str, self.shape))}), a batch of this distribution's samples")
         if not x_t.is_floating_point():
@@ -126,6 +130,8 @@ class ExactDistribution(ABC):
         alpha_bar = as_float64(alpha_bar_t)
         if not bool(((alpha_bar >= 0) & (alpha_bar <= 1)).all()):
             raise ValueError(f"alpha_bar_t = {alpha_bar.tolist()}: use values in [0, 1]")
+        if needs_density and not self.has_density and bool((alpha_bar == 1).any()):
+            raise ValueError("alpha_bar_t = 1: points have no density and no score there; use alpha_bar_t < 1, at least one step of noise")
         device = torch.device("cpu") if x_t.device.type in WITHOUT_FLOAT64 else x_t.device
         x = x_t.to(device, torch.float64).reshape(x_t.shape[0], self.num_dims)
         a = cast(alpha_bar, x).expand(x.shape[0], 1)

@@ -26,6 +26,8 @@ class PointSet(ExactDistribution):
         ValueError: no points, or values that are not finite.
     """
 
+    has_density = False
+
     def __init__(self, points: Tensor, weights: Tensor | None = None) -> None:
         points = torch.as_tensor(points).to("cpu", torch.float64)
         if points.ndim < 2 or points.numel() == 0:
@@ -118,20 +120,11 @@ class PointSet(ExactDistribution):
         offset = x - scale * self._on("_middle", x.device)
         # |x|^2 is the same for all points and left out: so far away x costs no digits and nothing overflows.
         fit = scale * (offset @ self._on("_flat", x.device).T) - a * self._on("_half_squares", x.device)
-        spread = 1 - a
-        if bool((spread == 0).any()):
-            best = torch.where(fit == fit.amax(dim=1, keepdim=True), 0.0, -torch.inf)
-            fit = torch.where(spread == 0, best, fit / torch.where(spread == 0, 1.0, spread))
-        else:
-            fit = fit / spread
+        # From the best fit, which stays 0 where 1 - a is 0 and all others become -inf: the limit, without asking the device which case it is.
+        fit = (fit - fit.detach().amax(dim=1, keepdim=True)) / (1 - a).clamp(min=1e-300)
         return fit + self._on("_weights", x.device).log(), offset
 
-    def _noisy(self, a: Tensor) -> None:
-        if bool((a == 1).any()):
-            raise ValueError("alpha_bar_t = 1: a set of points has no density and no score there; use alpha_bar_t < 1, at least one step of noise")
-
     def _log_density(self, x: Tensor, a: Tensor) -> Tensor:
-        self._noisy(a)
         logits, offset = self._logits(x, a)
         # From the best point, whose distance is formed directly: the difference of two large squares would lose the digits as a -> 1.
         best = logits.argmax(dim=1)
@@ -141,8 +134,10 @@ class PointSet(ExactDistribution):
         return self._on("_weights", x.device)[best].log() - 0.5 * exponent + (logits - reference).logsumexp(dim=1)
 
     def _score(self, x: Tensor, a: Tensor) -> Tensor:
-        self._noisy(a)
         return (a.sqrt() * self._posterior_mean(x, a) - x) / (1 - a)
+
+    def _v_star(self, x: Tensor, a: Tensor) -> Tensor:
+        return (a.sqrt() * x - self._posterior_mean(x, a)) / (1 - a).sqrt()
 
     def _posterior_mean(self, x: Tensor, a: Tensor) -> Tensor:
         return self._logits(x, a)[0].softmax(dim=1) @ self._on("_flat", x.device) + self._on("_middle", x.device)
