@@ -69,3 +69,7 @@ def test_reverse_sampling_has_the_stated_moments() -> None:
     variance = reverse.beta_tilde(alpha_bar_t, alpha_bar_s).item()
     assert abs(drawn.mean() - mean.item()) < 5 * (variance / 200_000) ** 0.5
     assert abs(drawn.var() - variance) < 5 * variance * (2 / 200_000) ** 0.5
+
+
+def test_a_plain_number_keeps_all_its_digits_before_a_float64_sample() -> None:
+    assert float(cast(0.1, torch.zeros(3, dtype=torch.float64))) == 0.1

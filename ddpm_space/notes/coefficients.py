@@ -33,7 +33,8 @@ def cast(coefficient: Coefficient, like: Tensor) -> Tensor:
     Raises:
         ValueError: a 1-D coefficient whose length is neither 1 nor the batch size of `like`, or more than one dimension.
     """
-    value = torch.as_tensor(coefficient)
+    # A plain number would become float32, and lose half of its digits before it meets a float64 sample.
+    value = coefficient if isinstance(coefficient, Tensor) else as_float64(coefficient)
     if value.ndim == 1:
         if value.shape[0] not in (1, like.shape[0] if like.ndim else 1):
             raise ValueError(f"{value.shape[0]} coefficients do not fit a batch of {like.shape[0]}: pass one number, or one a sample")
