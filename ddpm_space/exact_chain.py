@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import torch
 
-from ddpm_space.exact.chain import ExactChain, data_nodes, iwae, log_mean_weights
+from ddpm_space.exact.chain import ExactChain, data_nodes
 from ddpm_space.exact.distribution import ExactDistribution
 from ddpm_space.exact.floor import Estimate
 from ddpm_space.exact.mixture import GaussianMixture
+from ddpm_space.notes import importance
 from ddpm_space.schedule import NoiseSchedule
 
-__all__ = ["VARIANCES", "Bounds", "ExactChain", "bounds_at", "data_nodes", "example_data", "iwae", "mean_bounds"]
+__all__ = ["VARIANCES", "Bounds", "ExactChain", "bounds_at", "data_nodes", "example_data", "mean_bounds"]
 
 VARIANCES = ("fixed_small", "fixed_large", "optimal")
 IWAE_KS = (1000, 100, 10, 1)
@@ -57,11 +58,11 @@ def bounds_at(
     """Every bound at one x_0.
 
     Args:
-        trajectories: shared by all k; at least 2000, two groups of the largest k.
+        trajectories: shared by all k; a multiple of the largest k, at least 2000.
     """
     point = torch.tensor([x_0], dtype=torch.float64)
     log_weights = chain.log_weights(point, trajectories, generator=generator)
-    estimates = tuple((k, Estimate(*(part[0] for part in iwae(log_weights, k)))) for k in IWAE_KS)
+    estimates = tuple((k, Estimate(*importance.iwae(log_weights[0], k))) for k in IWAE_KS)
     log_q = float(distribution.log_density(point[:, None], 1.0))
     return _bounds(log_q, float(chain.log_p(point)), estimates, float(chain.elbo(point)), float(chain.gap(point)))
 
@@ -82,7 +83,7 @@ def mean_bounds(chain: ExactChain, distribution: ExactDistribution, *, draws: in
     exact = chain.log_p(x_0)
     estimates = []
     for k in IWAE_KS:
-        short = log_mean_weights(log_weights, k).mean(dim=1) - exact
+        short = importance.iwae(log_weights.T, k).value - exact
         estimates.append((k, Estimate(mean_log_p + short.mean(), short.std() / draws**0.5)))
     log_q = float(probability @ distribution.log_density(nodes[:, None], 1.0))
     # Where the data has no mass the two routes are differences of numbers that nobody asks for.

@@ -14,8 +14,9 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from ddpm_space import exact_chain
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.exact import GaussianData, GaussianMixture, PointSet, exact_denoiser, optimal_variances
-from ddpm_space.exact_chain import ExactChain, data_nodes, example_data, iwae
+from ddpm_space.exact_chain import ExactChain, data_nodes, example_data
 from ddpm_space.likelihood import variational_bound
+from ddpm_space.notes import importance
 from ddpm_space.schedule import NoiseSchedule
 
 X_0 = torch.tensor([-1.3, -0.6, 0.1, 0.9, 1.3], dtype=torch.float64)
@@ -164,7 +165,7 @@ def test_the_optimal_variance_maximizes_the_elbo() -> None:
 def test_bounds_by_trajectories(chain: ExactChain) -> None:
     """ELBO = IWAE_1 <= IWAE_10 <= IWAE_100 <= IWAE_1000 <= log p, and the weights' mean is p itself."""
     log_weights = chain.log_weights(X_0, 20_000, generator=torch.Generator().manual_seed(0))
-    estimates = [iwae(log_weights, k) for k in (1, 10, 100, 1000)]
+    estimates = [importance.iwae(log_weights.T, k) for k in (1, 10, 100, 1000)]
     assert ((estimates[0].value - chain.elbo(X_0)).abs() < 5 * estimates[0].standard_error).all()
     for (low, _), (high, _) in itertools.pairwise(estimates):
         assert (low <= high).all(), "from the same weights, sample by sample"
@@ -259,8 +260,7 @@ def test_the_command_prints_the_table(arguments: list[str], capsys: pytest.Captu
         (lambda: ExactChain(GaussianMixture(torch.ones(1), torch.zeros(1, 1), torch.ones(1)), SCHEDULE).log_p(torch.tensor([50.0])), "beyond reach"),
         (lambda: ExactChain(DATA, SCHEDULE).log_p(torch.zeros(3, 1)), r"use \(M,\)"),
         (lambda: ExactChain(Denoiser(lambda x_t, t: 60 + x_t, "sample", SCHEDULE), SCHEDULE), "beyond the grid"),
-        (lambda: iwae(torch.zeros(2, 10), 6), "use 1 <= k <= half"),
-        (lambda: iwae(torch.zeros(2, 10), 0), "use 1 <= k <= half"),
+        (lambda: ExactChain(DATA, SCHEDULE).iwae(X_0, 7, trajectories=100), "k = 7"),
     ],
 )
 def test_bad_input_is_refused(build, message: str) -> None:

@@ -15,7 +15,7 @@ from ddpm_space.denoiser import Denoiser
 from ddpm_space.exact.distribution import CHUNK_ELEMENTS, ExactDistribution
 from ddpm_space.exact.floor import TAILS, Estimate, optimal_variances, quadrature_nodes
 from ddpm_space.likelihood import bound_variance
-from ddpm_space.notes import elbo
+from ddpm_space.notes import elbo, importance
 from ddpm_space.notes.forward import q_cumulative, q_step, q_step_sample
 from ddpm_space.notes.gaussian import log_density
 from ddpm_space.notes.reverse import p_reverse, q_posterior
@@ -127,11 +127,11 @@ class ExactChain:
         return total + log_density(x_prev, torch.zeros_like(x_prev), 1.0)
 
     def iwae(self, x_0: Tensor, k: int, *, trajectories: int = 20_000, generator: torch.Generator | None = None) -> Estimate:
-        """IWAE_k = E log of the mean of k weights: between the ELBO (k = 1) and log p [N9; Burda 2016 eq. 8]; value and error (M,) nats.
+        """IWAE_k, between the ELBO (k = 1) and log p [N9; Burda 2016 eq. 8]: value and error (M,) nats; k divides `trajectories`.
 
-        Equal seeds share their trajectories for every k; or draw `log_weights` once and call the function `iwae` for each k.
+        Equal seeds share their trajectories for every k; or draw `log_weights` once and call `notes.importance.iwae` on its transpose for each k.
         """
-        return iwae(self.log_weights(x_0, trajectories, generator=generator), k)
+        return Estimate(*importance.iwae(self.log_weights(x_0, trajectories, generator=generator).T, k))
 
     def _asked(self, x_0: Tensor) -> Tensor:
         x_0 = torch.as_tensor(x_0).to("cpu", torch.float64)
@@ -193,29 +193,6 @@ class ExactChain:
 
     def _rows(self) -> int:
         return max(1, CHUNK_ELEMENTS // len(self.grid))
-
-
-def iwae(log_weights: Tensor, k: int) -> Estimate:
-    """IWAE_k from log-weights: the mean over groups of k of the log of the group's mean weight, and its standard error [N9; Burda 2016 eq. 8].
-
-    Args:
-        log_weights: (M, n), n >= 2 k; a remainder that fills no group is left out.
-    Returns:
-        value and error (M,) nats. From the same weights IWAE_1 <= IWAE_10 <= IWAE_100 holds for the estimates too where groups nest.
-    Raises:
-        ValueError: k < 1, or too few trajectories for an error bar.
-    """
-    groups = log_weights.shape[1] // k if k >= 1 else 0
-    if groups < 2:
-        raise ValueError(f"k = {k} with {log_weights.shape[1]} trajectories: use 1 <= k <= half of them, so that there is an error bar")
-    values = log_mean_weights(log_weights, k)
-    return Estimate(values.mean(dim=1), values.std(dim=1) / groups**0.5)
-
-
-def log_mean_weights(log_weights: Tensor, k: int) -> Tensor:
-    """The log of each group of k weights' mean, of which IWAE_k is the expectation: (M, n) to (M, n // k) nats."""
-    groups = log_weights.shape[1] // k
-    return log_weights[:, : groups * k].reshape(len(log_weights), groups, k).logsumexp(dim=2) - math.log(k)
 
 
 def data_nodes(distribution: ExactDistribution) -> tuple[Tensor, Tensor]:
