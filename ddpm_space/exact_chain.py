@@ -71,7 +71,7 @@ def mean_bounds(chain: ExactChain, distribution: ExactDistribution, *, draws: in
     """Every bound averaged over the data: by quadrature, and IWAE by `draws` samples x_0 with TRAJECTORIES trajectories each.
 
     At each drawn x_0 the exact log p is taken from the estimate and its exact mean added back, so that the error bar holds the
-    trajectories' spread and not that of the data.
+    trajectories' spread and not that of the data. The data needs a density: a mixture, not a set of points.
     """
     if draws < 2:
         raise ValueError(f"draws = {draws}: use at least 2, or there is no error bar")
