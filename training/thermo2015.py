@@ -100,6 +100,7 @@ def table(result: Result) -> str:
         ("K by the forward route", None, result.forward.value, _error(result.forward)),
         ("truth - K", None, result.truth - result.K.value, _error(result.K)),
         ("  the fixed last step's part", None, result.last_step, truth),
+        ("  the chain's end's part", None, result.chain_end, truth),
     ]
     lines = [f"{f'{result.experiment}, bits a sample':30} {'paper':>8} {'ours':>10}   error"]
     for name, theirs, ours, error in rows:
@@ -116,8 +117,8 @@ def _error(value: Measured) -> str:
     return f"± {value.error:.3f}"
 
 
-def as_json(results: list[Result], settings: dict[str, Any]) -> str:
-    """The results with every term, rounded well below their errors, and the settings that give them again."""
+def as_json(results: list[Result], settings: list[dict[str, Any]]) -> str:
+    """The results with every term, rounded well below their errors, each with the settings that give it again."""
 
     def rounded(value: Any) -> Any:
         if isinstance(value, float):
@@ -127,14 +128,14 @@ def as_json(results: list[Result], settings: dict[str, Any]) -> str:
         return {key: rounded(item) for key, item in value.items()} if isinstance(value, dict) else value
 
     documents = []
-    for result in results:
+    for result, used in zip(results, settings):
         paper = PRESETS[result.experiment]
         terms = {"terms": [[float(f"{value:.4g}"), float(f"{error:.2g}")] for value, error in result.terms]}
         published = {"K": paper.paper_K, "gain": paper.paper_gain, "truth": paper.paper_truth}
         documents.append(
             {**rounded(asdict(result)), **terms, "seconds": round(result.seconds), "cpu_seconds": round(result.cpu_seconds), "paper": published}
         )
-    return json.dumps({"unit": "bits a sample", "settings": settings, "results": documents}) + "\n"
+    return json.dumps({"unit": "bits a sample", "results": documents}) + "\n"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -170,14 +171,14 @@ def main(options: argparse.Namespace) -> list[Result]:
     """
     names = list(PRESETS) if options.experiment == "both" else [options.experiment]
     chains = [make_chain(name, options.noise if name == "swiss_roll" or options.experiment != "both" else None) for name in names]
-    results = []
+    results, settings = [], []
     for chain in chains:
         preset = PRESETS[chain.name]
-        steps, samples = options.steps or preset.steps, options.samples or preset.samples
-        results.append(run(chain, steps=steps, learning_rate=preset.learning_rate, samples=samples, seed=options.seed))
+        steps, samples, rate = options.steps or preset.steps, options.samples or preset.samples, preset.learning_rate
+        results.append(run(chain, steps=steps, learning_rate=rate, samples=samples, seed=options.seed))
+        settings.append({**chain.settings, "steps": steps, "learning_rate": rate, "seed": options.seed})
         print(table(results[-1]), end="\n\n", flush=True)
     if options.output is not None:
-        settings = {name: getattr(options, name) for name in ("experiment", "steps", "samples", "noise", "seed")}
         options.output.write_text(as_json(results, settings), encoding="utf-8")
     return results
 

@@ -47,7 +47,7 @@ class Entropies:
 
     Args:
         last, first, prior: H_q(X_T|X_0), H_q(X_1|X_0) and H_p(X_T) of eq. 14; null: L_null; data: H(X_0); rise: H(X_1) - H(X_0), which is what the
-            fixed step to x_0 costs.
+            fixed step to x_0 costs; end: KL(q(x_T) || pi) = H_p(X_T) - H(X_T), which is what starting from pi costs.
     """
 
     last: Tensor
@@ -56,6 +56,7 @@ class Entropies:
     null: Tensor
     data: Tensor
     rise: Tensor
+    end: Tensor
 
 
 class ToyChain(ABC):
@@ -66,6 +67,8 @@ class ToyChain(ABC):
 
     name: str
     num_steps: int
+    settings: dict[str, float]
+    """What the chain was made with, for the record."""
 
     @abstractmethod
     def network(self, generator: torch.Generator) -> nn.Module:
@@ -120,7 +123,8 @@ class Result:
 
     Args:
         K, gain: the bound and K - L_null; best: the K of the best reverse steps of this form; forward: log-likelihood less the loss of every step,
-            E log q/p of the pairs (x_{t-1}, x_t): K by another route; last_step: what the fixed step to x_0 costs; terms: of t = 2..T, [mean, error].
+            E log q/p of the pairs (x_{t-1}, x_t): K by another route; last_step, chain_end: what the fixed step to x_0 and starting from
+            pi cost; terms: of t = 2..T, [mean, error].
         samples: draws a term; seconds, cpu_seconds: of training and measuring.
     """
 
@@ -132,6 +136,7 @@ class Result:
     best: Measured
     forward: Measured
     last_step: float
+    chain_end: float
     terms: list[Measured]
     samples: int
     seconds: float = 0.0
@@ -152,8 +157,9 @@ def summarize(chain: ToyChain, terms: list[Term]) -> Result:
         gain=Measured(float(gain_bits(bound, exact.null)), kl_error / LN2),
         truth=-float(exact.data) / LN2,
         best=Measured(float(best_bound) / LN2, best_error / LN2),
-        forward=Measured(-float(exact.data + exact.rise + ratio) / LN2, ratio_error / LN2),
+        forward=Measured(-float(exact.data + exact.rise + exact.end + ratio) / LN2, ratio_error / LN2),
         last_step=float(exact.rise) / LN2,
+        chain_end=float(exact.end) / LN2,
         terms=[Measured(float(term.kl.mean()) / LN2, _sum([term.kl])[1] / LN2) for term in terms],
         samples=len(terms[0].kl),
     )

@@ -54,6 +54,7 @@ class Heartbeat(ToyChain):
 
     def __init__(self, num_steps: int = 2000, batch: int = 200) -> None:
         self.num_steps, self.batch = num_steps, batch
+        self.settings = {"chain_steps": num_steps, "batch": batch}
         self.data = sequences()
         self.alpha_bar = torch.cumprod(1 - beta_erase(num_steps), 0)
 
@@ -88,8 +89,8 @@ class Heartbeat(ToyChain):
         first = entropy_cumulative_bits(one, self.alpha_bar[0], rate=RATE)[0]
         data = torch.tensor(math.log(PERIOD), dtype=torch.float64)
         last, prior = (entropy_cumulative_bits(one, alpha_bar, rate=RATE)[0] for alpha_bar in (self.alpha_bar[-1], 0.0))
-        # H(X_1) - H(X_0) = H(X_1|X_0) - H(X_0|X_1).
-        return Entropies(last, first, prior, log_null_bits(one, rate=RATE)[0], data, first - phase_entropy(self.alpha_bar[0]))
+        # H(X_1) - H(X_0) = H(X_1|X_0) - H(X_0|X_1); x_T is pi exactly, since the last beta is 1.
+        return Entropies(last, first, prior, log_null_bits(one, rate=RATE)[0], data, first - phase_entropy(self.alpha_bar[0]), 0 * data)
 
     def phases(self, x_t: Tensor, alpha_bar_t: Tensor) -> Tensor:
         """log q(x_t, phase): (B, 5)."""

@@ -113,6 +113,7 @@ class Roll(ToyChain):
 
     def __init__(self, num_steps: int = 40, noise: float = 0.05, batch: int = 64, units: int = 256) -> None:
         self.num_steps, self.batch, self.units = num_steps, batch, units
+        self.settings = {"chain_steps": num_steps, "noise": noise, "batch": batch, "units": units}
         self.data = SwissRoll(noise)
         noise_to_signal = torch.logspace(math.log10(0.03 * noise**2), 1, num_steps, dtype=torch.float64)
         self.alpha_bar = 1 / (1 + noise_to_signal)
@@ -159,6 +160,6 @@ class Roll(ToyChain):
     @cached_property
     def _entropies(self) -> Entropies:
         last, first, prior = (entropy_cumulative_gaussian(alpha_bar, 2) for alpha_bar in (self.alpha_bar[-1], self.alpha_bar[0], 0.0))
-        data = self.data.entropy()
-        # E log pi(x_0) = -H_p(X_T), since E|x_0|^2 = 2.
-        return Entropies(last, first, prior, -prior, data, self.data.entropy(float(self.alpha_bar[0])) - data)
+        data, noised_once, noised = (self.data.entropy(alpha_bar) for alpha_bar in (1.0, float(self.alpha_bar[0]), float(self.alpha_bar[-1])))
+        # E log pi(x_0) = E log pi(x_T) = -H_p(X_T), since E|x_0|^2 = 2.
+        return Entropies(last, first, prior, -prior, data, noised_once - data, prior - noised)
