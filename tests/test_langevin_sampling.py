@@ -122,6 +122,9 @@ def test_noise_is_given_or_drawn() -> None:
     assert torch.equal(still, x) and probability.dtype == torch.float32 and bool((probability <= 1).all())
     moved, _ = mala_step(x, lambda at: -at, 0.3, log_density=lambda at: -(at**2).sum(1) / 2, eps=eps, uniform=torch.zeros(4))
     assert torch.equal(moved, ula_step(x, -x, 0.3, eps=eps))
+    # The noise given, the decision drawn.
+    either, _ = mala_step(x, lambda at: -at, 2.0, eps=eps, generator=generator(4))
+    assert bool(((either == x).all(1) | (either == ula_step(x, -x, 2.0, eps=eps)).all(1)).all())
 
 
 def test_a_proposal_without_a_density_is_never_taken() -> None:

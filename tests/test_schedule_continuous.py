@@ -185,6 +185,7 @@ def test_a_jump_is_found_wherever_it_lies(place: float) -> None:
         (lambda: NoiseSchedule.from_continuous(song_beta, 10, horizon=0.0), "horizon = 0: use a finite number > 0"),
         (lambda: NoiseSchedule.from_continuous(lambda s: s - 0.5, 10), r"beta\(s\) = -0.49\d* at s = 0.000\d*: a rate of noising cannot be negative"),
         (lambda: NoiseSchedule.from_continuous(lambda s: 1 / s, 10), "does not converge near 0"),
+        (lambda: NoiseSchedule.from_continuous(lambda s: s.float().sqrt(), 10), "does not converge .* must be computed in float64"),
         (lambda: NoiseSchedule.from_continuous(lambda s: s * math.nan, 10), "nan at 0.0"),
         (lambda: NoiseSchedule.from_continuous(lambda s: 0.0, 10), r"beta\[0\] = 0 is outside"),
         (lambda: NoiseSchedule.from_betas([0.1, 1.0]).continuous(), "step 1 has integral inf: beta_t = 1 forgets x in one step"),

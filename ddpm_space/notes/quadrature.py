@@ -21,6 +21,9 @@ RESOLUTION_TOLERANCE = 1e-9
 """The same for a piece too narrow to be halved: where a jump lies is not known closer than the numbers lie."""
 
 MAX_HALVINGS = 200
+MAX_PIECES = 100_000
+"""Pieces looked at together before a function counts as noise; a jump or a pole takes two a halving."""
+
 BLOCK = 10_000
 """Intervals integrated together: bounds the memory."""
 
@@ -101,7 +104,12 @@ def _integrate_block(function: Callable[[Tensor], Tensor], edges: Tensor) -> Ten
             if len(left) == 0:
                 return total
         left, right, owner = torch.cat([left, middle]), torch.cat([middle, right]), owner.repeat(2)
-    raise ValueError(f"the integral does not converge near {float(left[0]):.6g}: the function must be bounded there, or have an integrable pole at 0")
+        if len(left) > MAX_PIECES:
+            break
+    raise ValueError(
+        f"the integral does not converge near {float(left[0]):.6g}: the function must be computed in float64, and be bounded there or have an "
+        f"integrable pole at 0"
+    )
 
 
 def _estimates(function: Callable[[Tensor], Tensor], left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
