@@ -217,12 +217,14 @@ def test_the_command_prints_both_tables_and_writes_every_term(quick: None, tmp_p
         (["--output", "no/such/folder/x.json"], "there is no folder"),
     ],
 )
-def test_bad_options_name_the_value(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_options_name_the_value(arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(thermo2015, "run", lambda *_, **__: pytest.fail("trained before it looked"))
     assert thermo2015.command_line(arguments) == 2
     assert words in capsys.readouterr().err
 
 
-def test_an_unknown_experiment_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_experiment_lists_the_known(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(thermo2015, "main", lambda _: None)
     with pytest.raises(SystemExit) as stop:
         thermo2015.command_line(["cifar"])
     assert stop.value.code == 2 and "swiss_roll" in capsys.readouterr().err

@@ -132,9 +132,8 @@ def as_json(results: list[Result], settings: list[dict[str, Any]]) -> str:
         paper = PRESETS[result.experiment]
         terms = {"terms": [[float(f"{value:.4g}"), float(f"{error:.2g}")] for value, error in result.terms]}
         published = {"K": paper.paper_K, "gain": paper.paper_gain, "truth": paper.paper_truth}
-        documents.append(
-            {**rounded(asdict(result)), **terms, "seconds": round(result.seconds), "cpu_seconds": round(result.cpu_seconds), "paper": published}
-        )
+        times = {"seconds": round(result.seconds), "cpu_seconds": round(result.cpu_seconds)}
+        documents.append({**rounded(asdict(result)), **terms, **times, "paper": published, "settings": used})
     return json.dumps({"unit": "bits a sample", "results": documents}) + "\n"
 
 
