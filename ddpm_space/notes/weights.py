@@ -77,7 +77,9 @@ def snr_weight(snr_t: Coefficient, snr_s: Coefficient) -> Tensor:
 
 @equation("N8.continuous_bound")
 def continuous_bound(log_snr: Tensor, eps_mse: Tensor) -> Tensor:
-    """The sum of all L_{t-1} for infinitely many steps: half the integral of E|eps - eps_theta|^2 over -log SNR [N8; Kingma 2021, continuous-time loss].
+    """The sum of all L_{t-1} for infinitely many steps: half the integral of E|eps - eps_theta|^2 over -log SNR.
+
+    [N8; Kingma 2021, continuous-time loss]
 
     No trace of the schedule is left but its two ends. The integral is taken by Simpson's rule on the given, evenly spaced log SNR.
 
