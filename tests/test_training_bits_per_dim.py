@@ -97,7 +97,7 @@ def test_the_script_measures_writes_reads_and_estimates(tmp_path: Path, capsys: 
     path = tmp_path / "bound.parquet"
     bits_per_dim.main(["--images", "2", "--output", str(path)])
     printed = capsys.readouterr().out
-    assert "bits/dim on 2 images, all 5 terms" in printed and "variance fixed_large" in printed
+    assert "bits/dim on 2 images, all 5 terms" in printed and "variance fixed_small" in printed
     bits_per_dim.main(["--table", str(path), "--resamples", "3"])
     again = capsys.readouterr().out
     assert "weights_sha256" in again and "drawn 3 times" in again
@@ -107,7 +107,7 @@ def test_the_script_measures_writes_reads_and_estimates(tmp_path: Path, capsys: 
         assert [float(word) for word in one.split() if word[0].isdigit()] == pytest.approx(
             [float(word) for word in other.split() if word[0].isdigit()], abs=2e-6
         )
-    bits_per_dim.main(["--images", "2", "--estimate", "3", "--variance", "fixed_small"])
+    bits_per_dim.main(["--images", "2", "--estimate", "3", "--variance", "fixed_large"])
     assert "estimated from 3 terms an image" in capsys.readouterr().out
 
 

@@ -188,7 +188,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dataset", default="bundled", help="'bundled', a parquet file, a folder, or the id of a data set on the Hub")
     parser.add_argument("--split", default="test")
     parser.add_argument("--images", type=int, default=128, help="how many, chosen at random by --seed")
-    parser.add_argument("--variance", choices=BOUND_VARIANCES, default="fixed_large")
+    parser.add_argument("--variance", choices=BOUND_VARIANCES, default="fixed_small")
     parser.add_argument("--no_clip", action="store_true", help="leave the predicted x_0 unclipped")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
