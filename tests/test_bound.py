@@ -62,7 +62,11 @@ def test_progress_hears_every_term_and_an_unknown_part_is_refused() -> None:
         BOUND.per_image("L_1")
 
 
-@pytest.mark.parametrize("schedule", [NoiseSchedule.linear(1000), NoiseSchedule.cosine(1000), NoiseSchedule.linear(60, 1e-3, 0.2)])
+LATE = NoiseSchedule(torch.cat([torch.full((50,), 1e-7), torch.full((10,), 0.6)]))
+"""Nearly all that is to be told is told by the last few steps: strata crowd there."""
+
+
+@pytest.mark.parametrize("schedule", [NoiseSchedule.linear(1000), NoiseSchedule.cosine(1000), NoiseSchedule.linear(60, 1e-3, 0.2), LATE])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 def test_strata_cover_every_row_once_and_hold_two_at_least(schedule: NoiseSchedule, share: float) -> None:
     evaluations = max(3, round(share * len(schedule)))

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ddpm_space import models
+from ddpm_space.likelihood import variational_bound
 from ddpm_space.models import BUNDLED, BUNDLED_FOLDER, LoadedModel, load
 from ddpm_space.pipeline_folder import WEIGHTS
 from ddpm_space.sampling import SamplingSettings, sample
@@ -67,7 +68,7 @@ def test_the_prediction_type_is_kept(new_pipeline: Callable[..., Path], predicti
     assert model.prediction_type == model.denoiser.prediction_type == prediction_type
 
 
-def test_of_a_learned_variance_only_the_mean_is_used(new_pipeline: Callable[..., Path]) -> None:
+def test_a_learned_variance_is_kept_for_the_bound_and_left_out_of_sampling(new_pipeline: Callable[..., Path]) -> None:
     from diffusers import UNet2DModel
 
     folder = new_pipeline(in_channels=3, out_channels=6)
@@ -75,9 +76,12 @@ def test_of_a_learned_variance_only_the_mean_is_used(new_pipeline: Callable[...,
     x_t, t = torch.randn(2, 3, 8, 8), torch.tensor([7, 7])
     unet = UNet2DModel.from_pretrained(folder, subfolder="unet")
     with torch.no_grad():
-        expected = unet(x_t, t).sample[:, :3]
-    assert model.learned_variance and model.shape == (3, 8, 8)
-    assert (model.denoiser.network(x_t, t) - expected).abs().max() < 1e-5
+        expected = unet(x_t, t).sample
+    assert model.learned_variance and model.shape == (3, 8, 8) and model.denoiser.with_variance is not None
+    assert (model.denoiser.network(x_t, t) - expected[:, :3]).abs().max() < 1e-5
+    assert (model.denoiser.with_variance(x_t, t) - expected).abs().max() < 1e-5
+    term = list(variational_bound(model.denoiser, torch.zeros(2, 3, 8, 8), variance="learned_range", rows=[30]))[1]
+    assert torch.isfinite(term.nats).all()
 
 
 def test_the_old_layout_with_all_files_at_the_top_loads(copy_of_tiny: Path) -> None:

@@ -78,6 +78,13 @@ def test_the_estimator_holds_on_a_table() -> None:
     assert found.promised == pytest.approx(found.spread, rel=5 / math.sqrt(2 * 400))
 
 
+def test_a_biased_sum_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = bits_per_dim.Strata.total
+    monkeypatch.setattr(bits_per_dim.Strata, "total", lambda self, values: (1.01 * right(self, values)[0], right(self, values)[1]))
+    found = resample(made_up_bound(), times=400)
+    assert found.bias > 4 * found.bias_error and found.coverage < 0.9
+
+
 def test_a_wrong_variance_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     right = bits_per_dim.Strata.total
 
