@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ddpm_space.notes.chain import chain_alpha_bars
 from ddpm_space.notes.forward import beta_between
 from ddpm_space.notes.langevin import positive
 from ddpm_space.notes.langevin_bridge import PiecewiseConstantBeta, beta_from_integral, integral_from_beta, step_edges, step_integrals
@@ -129,9 +130,8 @@ class NoiseSchedule:
         listed = torch.as_tensor(timesteps, dtype=torch.int64, device="cpu").reshape(-1)
         if listed.numel() == 0 or bool((listed[1:] >= listed[:-1]).any()):
             raise ValueError(f"timesteps must be at least one number in strictly descending order, not {listed.tolist()[:8]}")
-        kept = listed.flip(0)
-        alpha_bar_t = self.at(kept).alpha_bar_t
-        alpha_bar_s = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar_t[:-1]])
+        kept = self._index(listed, lowest=0).flip(0)
+        alpha_bar_t, alpha_bar_s = (alpha_bar.flip(0) for alpha_bar in chain_alpha_bars(self.beta, listed))
         return NoiseSchedule(beta_between(alpha_bar_t, alpha_bar_s), f"{self.name}, {len(kept)} of {len(self)} steps", self.timesteps[kept])
 
     def continuous(self, horizon: float = 1.0) -> PiecewiseConstantBeta:
