@@ -109,7 +109,7 @@ def check_integral_from_beta(generator: torch.Generator) -> Measured:
     zh="用物理量表示：谐振子势阱中的过阻尼粒子，每隔 Δt 看一次，就是方差为 β_t 的加噪链（要求稳态方差 kT/k 为 1）。",
     en="In physical units: an overdamped particle in a harmonic well, seen every dt, is the noising chain (its variance kT / k must be 1).",
     source="from Uhlenbeck, Ornstein 1930 and Ho 2020 eq. 2",
-    route_zh="质量很小的完整郎之万方程在谐振子势阱中从静止出发，位置的方差（矩阵指数）",
+    route_zh="质量很小的完整郎之万方程在谐振子势阱中从确定的位置出发，位置的方差（矩阵指数）",
     route_en="the full Langevin equation with a tiny mass in the well, from a sure start: the variance of x, by matrix exponential",
 )
 def check_beta_from_physics(generator: torch.Generator) -> Measured:
