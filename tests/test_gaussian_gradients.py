@@ -133,17 +133,20 @@ def test_pathwise_is_what_autograd_does_to_a_reparameterized_draw() -> None:
         assert not values.requires_grad
 
 
-def test_inside_no_grad_and_with_a_network() -> None:
+def test_where_gradients_are_switched_off_and_with_a_network() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
 
     def f(x: Tensor) -> Tensor:
         return network(x[..., None])[..., 0]
 
     eps = draws(10, dtype=torch.float32)[:20]
-    with torch.no_grad():
-        inside = pathwise_gradient(f, MEAN, STD, eps)
-    torch.testing.assert_close(inside.d_mean, pathwise_gradient(f, MEAN, STD, eps).d_mean)
-    assert inside.d_mean.dtype == torch.float32
+    for off in (torch.no_grad, torch.inference_mode):
+        with off():
+            inside = pathwise_gradient(f, MEAN, STD, eps)
+            made_inside = pathwise_gradient(f, torch.tensor(MEAN), torch.tensor(STD), eps + 0)
+        torch.testing.assert_close(inside.d_mean, pathwise_gradient(f, MEAN, STD, eps).d_mean)
+        torch.testing.assert_close(made_inside, pathwise_gradient(f, MEAN, STD, eps))
+        assert inside.d_mean.dtype == torch.float32
     assert all(parameter.grad is None for parameter in network.parameters())
     assert not score_function_gradient(f, MEAN, STD, eps).d_std.requires_grad
 
@@ -160,6 +163,7 @@ EPS = torch.zeros(5, 3)
         (lambda: pathwise_gradient(torch.sum, 0.0, 1.0, EPS), r"f turns shape \(5, 3\) into \(\)"),
         (lambda: score_function_gradient(torch.sum, 0.0, 1.0, EPS), r"f turns shape \(5, 3\) into \(\)"),
         (lambda: pathwise_gradient(torch.ones_like, 0.0, 1.0, EPS), r"autograd cannot follow f"),
+        (lambda: pathwise_gradient(lambda x: x.detach() * torch.ones((), requires_grad=True), 0.0, 1.0, EPS), r"autograd cannot follow f"),
         (lambda: pathwise_gradient(torch.sin, torch.zeros(2), 1.0, EPS), r"eps \(5, 3\), mean \(2,\)"),
         (lambda: score_function_gradient(torch.sin, torch.zeros(5, 3), 1.0, EPS), r"mean of shape \(5, 3\) has a value a draw"),
         (lambda: score_function_gradient(torch.sin, 0.0, 1.0, EPS, (torch.zeros(4), 0.0)), r"eps \(5, 3\), baseline \(4,\)"),

@@ -54,6 +54,16 @@ def test_landmarks() -> None:
     assert torch.equal(force(Free(), point(1.0, 2.0)), torch.zeros(2, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("name", POTENTIALS)
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_the_force_is_there_where_gradients_are_switched_off(off, name: str) -> None:
+    potential, x = POTENTIALS[name](), torch.tensor([[0.3, -0.7], [1.1, 0.2]], dtype=torch.float64)
+    expected = force(potential, x)
+    with off():
+        assert torch.equal(force(potential, x), expected) and torch.equal(force(potential, x + 0), expected)
+    assert bool(expected.any()) == (name != "free")
+
+
 @pytest.mark.parametrize(
     ("place", "energy"), [((-0.558224, 1.441726), -146.6995), ((0.623499, 0.028038), -108.1667), ((-0.822002, 0.624313), -40.6648)]
 )
@@ -90,6 +100,8 @@ def test_a_hard_wall_has_no_density() -> None:
         (lambda x: stationary_density(Harmonic(), 0.0, x), "kT = 0"),
         (lambda x: stationary_density(lambda at: at[..., 0].sqrt(), 1.0, x), "nan somewhere on the grid"),
         (lambda x: MuellerBrown()(x[:, None]), "have 1 coordinates: the Mueller-Brown landscape lies in the plane"),
+        (lambda x: force(lambda at: at.round().detach().sum(-1), x[:, None]), r"autograd cannot follow .* a constant is 0 \* x.sum\(-1\)"),
+        (lambda x: force(lambda at: at.detach().sum(-1) * torch.ones((), requires_grad=True), x[:, None]), "autograd cannot follow"),
         (lambda x: Harmonic(0.0), "stiffness = 0"),
         (lambda x: DoubleWell(barrier=-1.0), "barrier = -1"),
         (lambda x: Ring(radius=math.nan), "radius = nan"),

@@ -75,12 +75,12 @@ def pathwise_gradient(f: Callable[[Tensor], Tensor], mean: Coefficient, std: Coe
         ValueError: std <= 0, shapes that do not fit, an f that autograd cannot follow (its gradient would read as 0).
     """
     mean, std = placed(mean, std, eps)
-    x = (mean + std * eps).detach().requires_grad_()
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
+        x = (mean + std * eps).detach().clone().requires_grad_()
         y = values_of(f, x)
-        if not y.requires_grad:
-            raise ValueError("autograd cannot follow f from x to its result (a step, an integer or a constant?): use score_function_gradient")
-        (slope,) = torch.autograd.grad(y.sum(), x)
+        (slope,) = torch.autograd.grad(y.sum(), x, allow_unused=True) if y.requires_grad else (None,)
+    if slope is None:
+        raise ValueError("autograd cannot follow f from x to its result (a step, an integer or a constant?): use score_function_gradient")
     return Gradient(slope, slope * eps)
 
 

@@ -29,7 +29,7 @@ class Free:
     """U = 0: no force; in any number of dimensions."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.zeros_like(x).sum(-1)
+        return 0 * x.sum(-1)
 
 
 @dataclass(frozen=True)
@@ -159,21 +159,22 @@ def force(potential: Potential, x: Tensor) -> Tensor:
     Args:
         potential: positions (..., d) -> energies (...), differentiable; x: (..., d).
     Returns:
-        (..., d) in x's dtype, detached.
+        (..., d) in x's dtype, detached; also where the caller has switched gradients off.
     Raises:
-        ValueError: the potential's output is not one energy a particle.
+        ValueError: the potential's output is not one energy a particle, or autograd cannot follow it (its force would read as 0).
     """
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.detach().clone().requires_grad_()
         energy = potential(x)
         if energy.shape != x.shape[:-1]:
             raise ValueError(
                 f"the potential maps {tuple(x.shape)} to {tuple(energy.shape)}: it must return one energy a particle, {tuple(x.shape[:-1])}"
             )
-        # A constant potential leaves no trace in the graph; its force is 0.
-        if not energy.requires_grad:
-            return torch.zeros_like(x)
-        (slope,) = torch.autograd.grad(energy.sum(), x, allow_unused=True, materialize_grads=True)
+        (slope,) = torch.autograd.grad(energy.sum(), x, allow_unused=True) if energy.requires_grad else (None,)
+    if slope is None:
+        raise ValueError(
+            "autograd cannot follow the potential from positions to energies: build it from differentiable torch functions; a constant is 0 * x.sum(-1)"
+        )
     return -slope
 
 
