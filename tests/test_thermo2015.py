@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ddpm_space.notes.checks.thermo2015 import bound_by_formula
 from ddpm_space.notes.checks.thermo2015_states import all_states, bayes, entropy_of, ones_share, random_chain, transition
-from ddpm_space.notes.gaussian import log_density
+from ddpm_space.notes.entry import DESCRIBED
+from ddpm_space.notes.gaussian import entropy, log_density
 from ddpm_space.notes.thermo2015 import (
     entropy_cumulative_bits,
     entropy_cumulative_gaussian,
@@ -60,6 +61,23 @@ def test_K_of_one_bit_loses_only_the_ends() -> None:
     bound = log_likelihood_bound(torch.stack(terms), last, first, prior)
     # The mean activity is the rate, so every marginal is pi: H(X_1) = H(X_0), and nothing is lost at either end.
     torch.testing.assert_close(bound, -entropy_of(law), rtol=0, atol=1e-12)
+
+
+def test_K_bounds_the_likelihood_only_with_the_moments_of_pi() -> None:
+    """N(0, v) with the exact reverse steps: K exceeds -H(X_0) where v > 1 until the moment term is added, and the registry's entry says where."""
+    alpha_bar = torch.cumprod(1 - beta_erase(2000)[:1900], 0)
+    entry = DESCRIBED["N4.K"]
+    assert r"\text{if }" in entry.latex and "E|x_0|^2 = d" in entry.en and "E|x_0|² = d" in entry.zh and "N4.moment_" in entry.en + entry.zh
+    for variance in (1.0, 4.0):
+        later, earlier = alpha_bar[1:], alpha_bar[:-1]
+        # The mean KL of an exact step is H(X_s | X_t) - H(X_s | X_t, X_0).
+        given_both = entropy_cumulative_gaussian(1 - (1 - earlier) / (1 - later) * (1 - later / earlier), 1)
+        terms = reverse_entropy_gaussian(variance, later, earlier) - given_both
+        last, first, prior = (entropy_cumulative_gaussian(abar, 1) for abar in (alpha_bar[-1], alpha_bar[0], 0.0))
+        bound, truth = float(log_likelihood_bound(terms, last, first, prior)), -float(entropy(variance))
+        added = float(moment_gaussian(torch.full((1, 1), math.sqrt(variance), dtype=torch.float64), alpha_bar[0], alpha_bar[-1])[0])
+        assert bound + added <= truth + 1e-9
+        assert (bound > truth + 1e-3) == (variance > 1)
 
 
 def test_the_papers_null_models() -> None:

@@ -50,9 +50,11 @@ def bound_by_formula(chain: Chain) -> Tensor:
 @entry(
     "N4.K",
     latex=r"K = -\sum_{t=2}^{T}\mathbb{E}\,\mathrm{KL}\big(q(x_{t-1} \mid x_t,x_0)\,\|\,p(x_{t-1} \mid x_t)\big)"
-    r" + H_q(X_T \mid X_0) - H_q(X_1 \mid X_0) - H_p(X_T) \le \mathbb{E}\log p(x_0)",
-    zh="2015 年论文的下界 K：对数似然至少有这么多，越大越好。",
-    en="The lower bound K of the 2015 paper: the log-likelihood is at least this; larger is better.",
+    r" + H_q(X_T \mid X_0) - H_q(X_1 \mid X_0) - H_p(X_T) \le \mathbb{E}\log p(x_0)"
+    r"\quad \text{if } \mathbb{E}\log\pi(x_0) = -H_p(X_T)",
+    zh="2015 年论文的下界 K，越大越好。当 E|x_0|² = d（二项核：数据中 1 的比例为 π_1）时，对数似然至少有这么多；否则须先补上 N4.moment_*。",
+    en="The lower bound K of the 2015 paper; larger is better. The log-likelihood is at least this where E|x_0|^2 = d, for bits where the share "
+    "of ones is pi_1; otherwise N4.moment_* has to be added first.",
     source="Sohl-Dickstein 2015 eq. 14",
     route_zh="两个比特、三步的链：写出全部 256 条轨迹，直接求 E_q log [p(x_0…x_T)/q(x_1…x_T|x_0)]",
     route_en="two bits, three steps: E_q log [p(x_0..x_T) / q(x_1..x_T|x_0)] over all 256 trajectories written out",
