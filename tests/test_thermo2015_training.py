@@ -199,9 +199,12 @@ def test_the_command_prints_both_tables_and_writes_every_term(quick: None, tmp_p
     assert [item["experiment"] for item in results] == ["heartbeat", "swiss_roll"]
     for item, steps in zip(results, (25, 8), strict=True):
         assert len(item["terms"]) == steps - 1
+        exact = small(item["experiment"]).entropies()
         outside = item["K"][0] + sum(value for value, _ in item["terms"])
         assert item["gain"][0] == pytest.approx(item["K"][0] - item["L_null"], abs=1e-3)
-        assert math.isfinite(outside)
+        # K is 6 digits of its own and the terms 4 each.
+        rounding = 5e-6 * abs(item["K"][0]) + sum(5e-4 * abs(value) for value, _ in item["terms"])
+        assert outside == pytest.approx(float(exact.last - exact.first - exact.prior) / LN2, abs=rounding)
         assert item["settings"]["chain_steps"] == steps and item["settings"]["steps"] == 3 and item["settings"]["seed"] == 0
     assert results[1]["settings"]["noise"] == 0.2
 
@@ -221,6 +224,27 @@ def test_bad_options_name_the_value(arguments: list[str], words: str, monkeypatc
     monkeypatch.setattr(thermo2015, "run", lambda *_, **__: pytest.fail("trained before it looked"))
     assert thermo2015.command_line(arguments) == 2
     assert words in capsys.readouterr().err
+
+
+def test_an_output_that_is_a_folder_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(thermo2015, "run", lambda *_, **__: pytest.fail("trained before it looked"))
+    assert thermo2015.command_line(["--output", str(tmp_path)]) == 2
+    assert f"--output {tmp_path} is a folder" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(
+    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    path = tmp_path / "out.json"
+    assert thermo2015.command_line(["heartbeat", "--steps", "2", "--samples", "5", "--output", str(path)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"--output {path}: not written (No space left on device)" in error
 
 
 def test_an_unknown_experiment_lists_the_known(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -159,6 +159,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             raise ValueError(f"--{name} {value}: use {least} or more")
     if options.output is not None and not options.output.resolve().parent.is_dir():
         raise ValueError(f"--output {options.output}: there is no folder {options.output.resolve().parent}")
+    if options.output is not None and options.output.is_dir():
+        raise ValueError(f"--output {options.output} is a folder: name the file to write in it, such as {options.output / 'thermo2015.json'}")
     return options
 
 
@@ -166,7 +168,7 @@ def main(options: argparse.Namespace) -> list[Result]:
     """Run what was asked for, print each table as soon as it is there, and write the file.
 
     Raises:
-        ValueError: an option that does not fit the experiment.
+        ValueError: an option that does not fit the experiment, a file that cannot be written.
     """
     names = list(PRESETS) if options.experiment == "both" else [options.experiment]
     chains = [make_chain(name, options.noise if name == "swiss_roll" or options.experiment != "both" else None) for name in names]
@@ -178,7 +180,11 @@ def main(options: argparse.Namespace) -> list[Result]:
         settings.append({**chain.settings, "steps": steps, "learning_rate": rate, "seed": options.seed})
         print(table(results[-1]), end="\n\n", flush=True)
     if options.output is not None:
-        options.output.write_text(as_json(results, settings), encoding="utf-8")
+        try:
+            options.output.write_text(as_json(results, settings), encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or error
+            raise ValueError(f"--output {options.output}: not written ({reason}); the tables above stand, name a file that can be written") from error
     return results
 
 
