@@ -20,11 +20,17 @@ PARTS = ("L_T", "L_t-1", "L_0", "total")
 
 @dataclass(frozen=True)
 class MeanOverImages:
-    """A mean over `images` images, and its standard error: their standard deviation / sqrt(images), the noise's share included."""
+    """A mean over `images` images, and its standard error: their standard deviation / sqrt(images), the noise's share included; nan for one image."""
 
     mean: float
     standard_error: float
     images: int
+
+
+def mean_over_images(values: Tensor) -> MeanOverImages:
+    """Average (B,) values, one an image."""
+    spread = float(values.std()) if len(values) > 1 else math.nan
+    return MeanOverImages(float(values.mean()), spread / math.sqrt(len(values)), len(values))
 
 
 @dataclass(frozen=True)
@@ -70,13 +76,11 @@ class Bound:
 
     def mean(self, part: str = "total") -> MeanOverImages:
         """Bits/dim averaged over the images, with its standard error; `part` as in `per_image`."""
-        values = self.per_image(part)
-        return MeanOverImages(float(values.mean()), float(values.std()) / math.sqrt(len(values)), len(values))
+        return mean_over_images(self.per_image(part))
 
     def rate(self) -> MeanOverImages:
         """Bits/dim for everything but the last step, L_T + sum L_{t-1}: the rate; L_0 is the distortion in bits [Ho 2020 section 4.3]."""
-        values = self.per_image("total") - self.per_image("L_0")
-        return MeanOverImages(float(values.mean()), float(values.std()) / math.sqrt(len(values)), len(values))
+        return mean_over_images(self.per_image("total") - self.per_image("L_0"))
 
     def rate_distortion(self) -> list[RatePoint]:
         """Rate against distortion as x_t is sent step by step, from x_T to the last x_t before x_0 [Ho 2020 table 4, figure 5]."""

@@ -13,6 +13,7 @@ The network runs where it lives; its predictions are accounted for in float64 on
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.notes import elbo
+from ddpm_space.notes.chain import chain_alpha_bars
 from ddpm_space.notes.forward import q_cumulative_sample
 from ddpm_space.notes.reverse import learned_variance, p_reverse, q_posterior
 from ddpm_space.schedule import NoiseSchedule
@@ -68,6 +70,21 @@ def conventions(schedule: NoiseSchedule, variance: Variance, clip_x0: bool) -> s
     return f"chain '{schedule.name}' of {len(schedule)} steps; variance {named}{stand_in}; x_0_hat {clipping}; L_0 over 256 grey levels"
 
 
+def check_chain(schedule: NoiseSchedule) -> None:
+    """Refuse a chain that has no bound: one whose image is gone before the last step, so that no step leads back.
+
+    Raises:
+        ValueError: alpha_bar is 0 before the last step.
+    """
+    chain_alpha_bars(schedule.beta, torch.arange(len(schedule)).flip(0))
+
+
+def check_images(x_0: Tensor) -> None:
+    """Refuse an empty batch. Raises ValueError with its shape."""
+    if x_0.ndim < 2 or x_0.numel() == 0:
+        raise ValueError(f"x_0 has shape {tuple(x_0.shape)}: use (B, C, H, W), at least one image")
+
+
 def bound_variance(schedule: NoiseSchedule, variance: Variance) -> Tensor:
     """sigma_t^2 of every step of the chain as the bound uses it, the smaller end for a learned range: (T,) float64, see the conventions above.
 
@@ -112,11 +129,13 @@ def variational_bound(
     Yields:
         BoundTerm for L_T, then for each row in descending order.
     Raises:
-        ValueError: unknown variance, a row outside the chain, chunk < 1.
+        ValueError: unknown variance, a row outside the chain, chunk < 1, a chain that has no bound.
     """
     chain = denoiser.schedule if schedule is None else schedule
+    check_chain(chain)
+    check_images(x_0)
     bound_variance(chain, variance)
-    chosen = sorted(set(range(len(chain)) if rows is None else (int(row) for row in rows)), reverse=True)
+    chosen = sorted(set(range(len(chain)) if rows is None else (operator.index(row) for row in rows)), reverse=True)
     chain.at(torch.tensor(chosen, dtype=torch.int64))
     if chunk < 1:
         raise ValueError(f"chunk = {chunk}: use at least 1 step a call")

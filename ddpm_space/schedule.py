@@ -17,7 +17,6 @@ from ddpm_space.notes.chain import chain_alpha_bars
 from ddpm_space.notes.forward import beta_between
 from ddpm_space.notes.langevin import positive
 from ddpm_space.notes.langevin_bridge import PiecewiseConstantBeta, beta_from_integral, integral_from_beta, step_edges, step_integrals
-from ddpm_space.notes.reverse import beta_tilde
 from ddpm_space.notes.weights import snr
 
 TERMINAL_ALPHA_BAR_LIMIT = 0.01
@@ -63,11 +62,13 @@ class NoiseSchedule:
         wrong = ~((beta > 0) & (beta <= 1))
         if wrong.any():
             t = int(wrong.nonzero()[0])
-            raise ValueError(f"beta[{t}] = {beta[t].item():g} is outside (0, 1]: a step's variance cannot exceed what it replaces")
+            raise ValueError(f"beta[{t}] = {beta[t].item():g} is outside (0, 1]: a step's variance is more than 0 and at most the 1 that it replaces")
         steps = torch.arange(beta.numel()) if self.timesteps is None else torch.as_tensor(self.timesteps, dtype=torch.int64).clone()
         if steps.shape != beta.shape:
             raise ValueError(f"{steps.numel()} timesteps for {beta.numel()} betas: give one for each")
         alpha_bar = torch.cumprod(1 - beta, dim=0)
+        # Below the smallest normal number a product has lost its digits: nothing of the image is left there.
+        alpha_bar = torch.where(alpha_bar < torch.finfo(torch.float64).tiny, 0.0, alpha_bar)
         alpha_bar_prev = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar[:-1]])
         tables = {
             "beta": beta,
@@ -75,7 +76,8 @@ class NoiseSchedule:
             "alpha": 1 - beta,
             "alpha_bar": alpha_bar,
             "alpha_bar_prev": alpha_bar_prev,
-            "beta_tilde": beta_tilde(alpha_bar, alpha_bar_prev),
+            # With the step's own beta, not 1 - abar_t / abar_s: the products underflow in a chain that is far too long, the betas do not.
+            "beta_tilde": beta * (1 - alpha_bar_prev) / (1 - alpha_bar),
             "snr": snr(alpha_bar),
         }
         for key, table in tables.items():

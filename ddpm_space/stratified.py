@@ -8,14 +8,14 @@ without bias. L_T costs nothing and L_0 is always taken.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ddpm_space.bound import mean_over_images
 from ddpm_space.denoiser import Denoiser
-from ddpm_space.likelihood import Variance, bound_cells, bound_variance, conventions, prior_term
+from ddpm_space.likelihood import Variance, bound_cells, bound_variance, check_chain, check_images, conventions, prior_term
 from ddpm_space.notes.elbo import bits_per_dim
 from ddpm_space.schedule import NoiseSchedule
 
@@ -45,8 +45,10 @@ class Strata:
             ValueError: evaluations outside 3..T, or a chain of fewer than 3 steps.
         """
         steps = len(schedule)
+        if steps < 3:
+            raise ValueError(f"a chain of {steps} steps has no strata: take all of its terms, with full_bound")
         if not 3 <= evaluations <= steps:
-            raise ValueError(f"evaluations = {evaluations}: use 3 to {steps}, the number of steps of the chain (for a shorter chain, take all terms)")
+            raise ValueError(f"evaluations = {evaluations}: use 3 to {steps}, the number of steps of the chain")
         strata = (evaluations - 1) // DRAWS
         information = torch.log1p(EXPECTED_VARIANCE * schedule.snr)
         expected = (information[0] - information[1:]) / (information[0] - information[-1])
@@ -114,7 +116,7 @@ def estimate(strata: Strata, values: Tensor, certain: Tensor, num_dims: int, con
         per_image_error=error,
         mean=float(bits.mean()),
         standard_error=float((error**2).sum().sqrt()) / images,
-        image_error=float(bits.std()) / math.sqrt(images),
+        image_error=mean_over_images(bits).standard_error,
         evaluations=DRAWS * values.shape[0] + 1,
         conventions=conventions,
     )
@@ -145,10 +147,12 @@ def estimated_bound(
     if batch < 1:
         raise ValueError(f"batch = {batch}: use at least 1")
     chain = denoiser.schedule if schedule is None else schedule
+    check_chain(chain)
+    check_images(x_0)
     bound_variance(chain, variance)
     strata = Strata.of(chain, max(3, len(chain) // 10) if evaluations is None else evaluations)
     images = x_0.shape[0]
-    drawn = strata.draw(images, torch.Generator().manual_seed(seed))
+    drawn = strata.draw(images, torch.Generator().manual_seed(seed % 2**63))
     row = torch.cat([torch.zeros(images, dtype=torch.int64), drawn.flatten()])
     image = torch.arange(images).repeat(len(row) // images)
     # Sorted by step, so that the noise of a step is drawn in one call or two.

@@ -122,9 +122,19 @@ def test_all_terms_asked_for_give_the_bound_itself_without_an_error() -> None:
         ({"evaluations": 61}, "evaluations = 61: use 3 to 60"),
         ({"batch": 0}, "batch = 0"),
         ({"variance": "medium"}, "unknown variance 'medium'"),
-        ({"schedule": SCHEDULE.respaced([59, 3])}, "evaluations = 3: use 3 to 2"),
+        ({"schedule": SCHEDULE.respaced([59, 3])}, "a chain of 2 steps has no strata.*full_bound"),
     ],
 )
 def test_refusals(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         estimated_bound(DENOISER, X_0, **options)
+
+
+def test_an_empty_batch_is_refused_and_one_image_has_no_error_bar(recwarn: pytest.WarningsRecorder) -> None:
+    for take in (full_bound, estimated_bound):
+        with pytest.raises(ValueError, match=r"x_0 has shape \(0, 1, 3, 3\)"):
+            take(DENOISER, X_0[:0])
+    one = full_bound(DENOISER, X_0[:1], schedule=SCHEDULE.respaced([59, 9]))
+    assert math.isnan(one.mean().standard_error) and math.isnan(one.rate().standard_error) and one.mean().images == 1
+    assert math.isnan(estimated_bound(DENOISER, X_0[:1], seed=2**70).image_error)
+    assert not list(recwarn)

@@ -166,3 +166,9 @@ def test_errors_of_eps_and_x_0_are_those_of_the_prediction() -> None:
     assert torch.allclose(term.x_0_mse, term.eps_mse * (1 - a) / a, rtol=1e-9)
     clipped = list(variational_bound(DENOISER, X_0, rows=[7], clip_x0=True, seed=1))[1]
     assert clipped.x_0_mse is not None and bool((clipped.x_0_mse < term.x_0_mse).all())
+
+
+def test_a_chain_whose_image_is_lost_early_has_no_bound() -> None:
+    lost = Denoiser(network, "epsilon", NoiseSchedule.linear(1000, 0.5, 0.9))
+    with pytest.raises(ValueError, match="abar is 0 already at t ="):
+        next(variational_bound(lost, X_0))

@@ -113,3 +113,13 @@ def test_a_frozen_schedule_does_not_share_the_callers_memory() -> None:
     schedule = NoiseSchedule.from_betas(betas)
     betas[0] = 0.9
     assert schedule.beta[0].item() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("beta", [[0.1, 1.0, 0.1], [0.9] * 400, [0.5, 1.0, 1.0]])
+def test_an_image_lost_early_leaves_the_tables_finite_and_is_refused_where_a_step_would_lead_back(beta: list[float]) -> None:
+    schedule = NoiseSchedule.from_betas(beta)
+    assert torch.isfinite(schedule.beta_tilde).all()
+    assert float(schedule.beta_tilde[-1]) == pytest.approx(beta[-1])
+    with pytest.raises(ValueError, match=r"abar is 0 already at t = \d+.*smaller betas"):
+        schedule.respaced(range(len(beta) - 1, -1, -1))
+    assert len(schedule.respaced([1, 0])) == 2

@@ -14,7 +14,7 @@ from torch import Tensor
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.exact.distribution import CHUNK_ELEMENTS, ExactDistribution
 from ddpm_space.exact.floor import TAILS, Estimate, optimal_variances, quadrature_nodes
-from ddpm_space.likelihood import bound_variance
+from ddpm_space.likelihood import bound_variance, check_chain
 from ddpm_space.notes import elbo, importance
 from ddpm_space.notes.forward import q_cumulative, q_step, q_step_sample
 from ddpm_space.notes.gaussian import log_density
@@ -54,6 +54,7 @@ class ExactChain:
     ) -> None:
         if isinstance(model, ExactDistribution) and model.shape != (1,):
             raise ValueError(f"the model's samples have shape {model.shape}: an exact chain lives on the line, shape (1,)")
+        check_chain(schedule)
         self.model, self.schedule = model, schedule
         self.sigma2 = _variances(model, schedule, sigma2)
         self.reach = _data_range(model) if reach is None else reach

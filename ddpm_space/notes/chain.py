@@ -22,13 +22,18 @@ def chain_alpha_bars(beta: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         two float64 (K,): abar at each t, and at the s it steps to: the next one listed, after the last one clean data, where abar is 1.
     Raises:
-        ValueError: an empty, unordered or out-of-range list.
+        ValueError: an empty, unordered or out-of-range list, or an abar_s of 0, from which no step leads on.
     """
     alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), torch.cumprod(1 - as_float64(beta), dim=0)])
     t = torch.as_tensor(timesteps, device="cpu").long()
     if t.ndim != 1 or t.numel() == 0 or bool((t[1:] >= t[:-1]).any()) or int(t[0]) >= len(alpha_bar) - 1 or int(t[-1]) < 0:
         raise ValueError(f"timesteps = {t.tolist()}: use a strictly descending list within 0..{len(alpha_bar) - 2}")
     s = torch.cat([t[1:], torch.tensor([-1])])
+    # Below the smallest normal float64 the products have lost their digits, and the ratio abar_t / abar_s says nothing.
+    lost = alpha_bar[s + 1] < torch.finfo(torch.float64).tiny
+    if lost.any():
+        first = int(s[lost][-1])
+        raise ValueError(f"abar is 0 already at t = {first}, so nothing tells a later t from it: start the chain there, or use smaller betas")
     return alpha_bar[t + 1], alpha_bar[s + 1]
 
 
