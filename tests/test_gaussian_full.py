@@ -132,6 +132,20 @@ def test_affine_maps_and_sums_of_batches() -> None:
         torch.testing.assert_close(left, right, **EXACT)
 
 
+def test_an_empty_batch_of_laws() -> None:
+    none = torch.zeros(0, 3, 3)
+    assert full.entropy_full(none).shape == (0,)
+    assert full.log_density_full(torch.zeros(0, 3), torch.zeros(3), none).shape == (0,)
+    assert full.reparameterize_full(torch.zeros(3), none).shape == (0, 3)
+
+
+def test_draws_of_several_laws_around_one_mean_are_independent() -> None:
+    draws = full.reparameterize_full(torch.zeros(2), torch.eye(2).expand(3, 2, 2), generator=torch.Generator().manual_seed(1))
+    assert draws.shape == (3, 2) and len(draws.unique(dim=0)) == 3
+    with pytest.raises(ValueError, match=r"eps has shape \(2,\), the sample \(3, 2\)"):
+        full.reparameterize_full(torch.zeros(2), torch.eye(2).expand(3, 2, 2), eps=torch.zeros(2))
+
+
 def test_gradients_pass_through_a_correlated_draw() -> None:
     mean, covariance = (value.requires_grad_() for value in law(21, 3))
     eps = law(22, 3)[0]
@@ -181,7 +195,11 @@ NEGATIVE = COVARIANCE - 5 * torch.eye(3)
         (lambda: full.log_density_full(MEAN, MEAN, SKEW), r"covariance is not symmetric: .* by 1;"),
         (lambda: full.entropy_full(NEGATIVE), r"covariance is not positive definite: its smallest eigenvalue is -4"),
         (lambda: full.entropy_full(torch.zeros(2, 2)), r"smallest eigenvalue is 0"),
-        (lambda: full.entropy_full(torch.full((2, 2), math.nan)), r"covariance is not symmetric"),
+        (lambda: full.entropy_full(torch.full((2, 2), math.nan)), r"covariance has an entry nan"),
+        (lambda: full.entropy_full(math.inf * torch.ones(2, 2)), r"covariance has an entry inf"),
+        (lambda: full.entropy_full(torch.stack([1e9 * COVARIANCE, SKEW])), r"covariance is not symmetric: .* by 1;"),
+        (lambda: full.entropy_full(torch.ones(4, 0, 0)), r"covariance has shape \(4, 0, 0\): a vector needs one coordinate"),
+        (lambda: full.reparameterize_full(torch.zeros(2, 3), COVARIANCE.expand(5, 3, 3)), r"mean \(2, 3\), rows of covariance \(5, 3\)"),
         (lambda: full.entropy_full(torch.ones(3)), r"covariance has shape \(3,\), not \(\.\.\., D, D\)"),
         (lambda: full.entropy_full(torch.ones(2, 3)), r"covariance has shape \(2, 3\)"),
         (lambda: full.log_density_full(MEAN[:2], MEAN, COVARIANCE), r"covariance of shape \(3, 3\) does not fit a vector of shape \(2,\)"),

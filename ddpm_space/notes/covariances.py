@@ -10,7 +10,7 @@ from torch import Tensor
 from ddpm_space.notes.coefficients import as_float64
 
 ASYMMETRY_LIMIT = 1e-5
-"""Of the largest entry: float32 products A A^T stay well below, a mistaken matrix does not."""
+"""Of a matrix's largest entry: float32 products A A^T stay well below, a mistaken matrix does not."""
 
 
 def symmetric(covariance: Tensor, name: str, *vectors: Tensor) -> Tensor:
@@ -27,10 +27,18 @@ def symmetric(covariance: Tensor, name: str, *vectors: Tensor) -> Tensor:
     for vector in vectors:
         if vector.ndim == 0 or vector.shape[-1] != value.shape[-1]:
             raise ValueError(f"{name} of shape {tuple(value.shape)} does not fit a vector of shape {tuple(vector.shape)}: both end in D")
-    largest, off = value.abs().amax(), (value - value.mT).abs().amax()
-    if not bool(off <= ASYMMETRY_LIMIT * largest):
+    if value.shape[-1] == 0:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}: a vector needs one coordinate or more")
+    if not bool(value.isfinite().all()):
+        wrong = value[~value.isfinite()][0].item()
+        raise ValueError(f"{name} has an entry {wrong:g}: variances and covariances are finite, look at what they were computed from")
+    # Of each matrix by itself: a large one in the batch must not excuse a small one.
+    largest, off = value.abs().amax((-2, -1)), (value - value.mT).abs().amax((-2, -1))
+    asymmetric = off > ASYMMETRY_LIMIT * largest
+    if bool(asymmetric.any()):
         raise ValueError(
-            f"{name} is not symmetric: entries differ from their mirror images by {off.item():g}; use (S + S.mT) / 2 if that is rounding"
+            f"{name} is not symmetric: entries differ from their mirror images by {off[asymmetric].amax().item():g}; use (S + S.mT) / 2 if that is "
+            "rounding"
         )
     return 0.5 * (value + value.mT)
 

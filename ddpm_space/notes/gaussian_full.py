@@ -17,6 +17,7 @@ from ddpm_space.notes.coefficients import as_float64, draw_eps
 from ddpm_space.notes.covariances import apply, cholesky, log_determinant, part, symmetric, whitened
 from ddpm_space.notes.entry import equation
 from ddpm_space.notes.gaussian import excess
+from ddpm_space.notes.variances import check_shapes
 
 
 @equation("N2.log_density_full")
@@ -183,11 +184,15 @@ def reparameterize_full(mean: Tensor, covariance: Tensor, *, eps: Tensor | None 
     """Draw x = mean + L eps, L L^T = covariance, eps ~ N(0, I): the reparameterization of a correlated vector [N3; Kingma, Welling 2014].
 
     Args:
-        mean: (..., D); covariance: (..., D, D), symmetric and positive definite; eps: of mean's shape, drawn when None; generator: what draws it.
+        mean: (..., D); covariance: (..., D, D), symmetric and positive definite; eps: of the draws' shape, drawn when None; generator: what
+            draws it.
     Returns:
-        mean's shape and dtype, differentiable in mean and covariance.
+        one independent draw for each mean and each covariance: (..., D) of the broadcast leading dimensions, in mean's dtype, differentiable in
+        mean and covariance.
     Raises:
         ValueError: a covariance that is not one, shapes that do not fit, both eps and generator.
     """
     factor = cholesky(covariance, "covariance", mean)
+    check_shapes(mean=mean, **{"rows of covariance": factor[..., 0]})
+    mean = mean.expand(torch.broadcast_shapes(mean.shape, factor.shape[:-1]))
     return mean + apply(factor, draw_eps(mean, eps, generator))
