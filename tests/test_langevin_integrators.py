@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ddpm_space.notes.checks.linear_sde import linear_step, solve_linear_sde, stationary_covariance, underdamped_well
 from ddpm_space.notes.integrators import baoab_step, baoab_variances, euler_maruyama_step, euler_maruyama_variance
-from ddpm_space.notes.langevin import ou_transition
+from ddpm_space.notes.langevin import free_particle_msd, ou_transition
 
 STIFFNESS, GAMMA, MASS, KT = (torch.tensor(value, dtype=torch.float64) for value in (1.7, 0.8, 1.3, 0.6))
 WELL = underdamped_well(STIFFNESS, GAMMA, MASS, KT)
@@ -177,6 +177,8 @@ def test_the_overdamped_equation_is_the_limit_of_a_small_mass() -> None:
         (lambda: euler_maruyama_variance(1.0, 2.0, 1.0, 1.0), r"dt = 2 has no stationary law in this well: use 0 < dt < 2 gamma / k = 2"),
         (lambda: baoab_variances(4.0, 1.0, 1.0, 1.0), r"dt = 1 has no .*2 sqrt\(m / k\) = 1"),
         (lambda: baoab_variances(4.0, 0.0, 1.0, 1.0), "dt = 0 has no"),
+        (lambda: free_particle_msd(1.0, 0.0, 1.0, 1.0), "gamma = 0: use a finite number > 0"),
+        (lambda: free_particle_msd(1.0, torch.tensor([1.0, -2.0]), 1.0, 1.0), "gamma = -2: use a finite number > 0"),
     ],
 )
 def test_refusals_name_the_value(build, message: str) -> None:

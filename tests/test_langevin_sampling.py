@@ -221,6 +221,11 @@ def test_images_of_any_shape() -> None:
         (lambda x: annealed_langevin(far_modes, x, [1.0, -0.1], epsilon=0.1, steps_per_level=1), "sigmas = -0.1"),
         (lambda x: geometric_sigmas(0.1, 1.0, 5), "5 levels from 0.1 to 1: use at least 2, and sigma_1 > sigma_L"),
         (lambda x: geometric_sigmas(1.0, 0.1, 1), "1 levels"),
+        (lambda x: ula_step(x, -x, -0.1), "eta = -0.1: use numbers >= 0"),
+        (lambda x: ula_step(x, -x, torch.tensor([0.1, 0.1, -0.2, 0.1])), "eta = -0.2: use numbers >= 0"),
+        (lambda x: score_from_eps(x, 1.0), r"alpha_bar_t = 1: use numbers in \[0, 1\): .* no score that"),
+        (lambda x: score_from_eps(x, torch.tensor([0.5, 0.2, 1.0, 0.1])), "alpha_bar_t = 1: use"),
+        (lambda x: score_from_eps(x, -0.5), "alpha_bar_t = -0.5: use"),
     ],
 )
 def test_refusals_name_the_value(build, message: str) -> None:

@@ -141,6 +141,20 @@ def test_physical_units_both_ways() -> None:
     assert float((again - schedule.beta).abs().max()) <= 1e-12
 
 
+def test_a_step_that_forgets_everything_takes_for_ever() -> None:
+    """beta_t = 1: an infinite time, after which the particle has the well's own law; at rate 0 it only spreads."""
+    dt = dt_from_beta(torch.tensor([0.5, 1.0]), 2.0, 1.0, 2.0)
+    assert float(dt[1]) == math.inf == float(integral_from_beta(1.0)) and float(beta_from_integral(math.inf)) == 1.0
+    mean, variance = ou_transition(torch.ones(2), dt, 2.0, 3.0)
+    assert torch.allclose(variance, 1.5 * torch.tensor([0.5, 1.0]).double(), rtol=1e-14) and float(mean[1]) == 0.0
+    mean, variance = ou_transition(torch.ones(2), torch.tensor([0.25, 0.5]), 0.0, 3.0)
+    assert torch.equal(mean, torch.ones(2)) and variance.tolist() == [1.5, 3.0]
+    mean, variance = ou_transition(torch.ones(1), math.inf, 0.0, 3.0)
+    assert mean.tolist() == [1.0] and float(variance) == math.inf
+    for rate in (1e-300, 1e-12, 1e-3):
+        assert float(ou_transition(torch.ones(1), 0.5, rate, 3.0)[1]) == pytest.approx(-3.0 * math.expm1(-rate) / rate, rel=1e-14)
+
+
 def test_small_betas_keep_their_digits() -> None:
     tiny = torch.tensor([1e-18, 1e-12, 1e-6], dtype=torch.float64)
     assert torch.allclose(beta_from_integral(tiny), tiny, rtol=1e-6, atol=0)
@@ -193,6 +207,15 @@ def test_a_jump_is_found_wherever_it_lies(place: float) -> None:
         (lambda: NoiseSchedule.linear(10).continuous()(1.5), r"s = 1.5 is outside \[0, 1\]"),
         (lambda: beta_from_physics(2.0, 0.1, 1.0, 1.0), r"kT / k = 0.5, not 1: .* measure x in units of 0.707107"),
         (lambda: dt_from_beta(0.1, 2.0, 1.0, 1.0), "kT / k = 0.5, not 1"),
+        (lambda: PiecewiseConstantBeta(torch.tensor([0.1, -0.5])), "step 1 has integral -0.5: use numbers >= 0"),
+        (lambda: PiecewiseConstantBeta(torch.tensor([math.nan, 0.5])), "step 0 has integral nan: not a number; use finite numbers >= 0"),
+        (lambda: dt_from_beta(1.2, 1.0, 1.0, 1.0), r"beta_t = 1.2: use numbers in \[0, 1\]"),
+        (lambda: dt_from_beta(-1.0, 1.0, 1.0, 1.0), r"beta_t = -1: use numbers in \[0, 1\]"),
+        (lambda: integral_from_beta(torch.tensor([0.2, 1.2, -0.5])), "beta_t = 1.2: use"),
+        (lambda: integral_from_beta(math.nan), "beta_t = nan: use"),
+        (lambda: beta_from_integral(-1.0), "integral = -1: use numbers >= 0"),
+        (lambda: beta_from_integral(math.nan), "integral = nan: use numbers >= 0"),
+        (lambda: vp_transition(torch.ones(2), -1.0), "integral = -1: use numbers >= 0"),
         (lambda: beta_from_physics(1.0, -0.1, 1.0, 1.0), "dt = -0.1: use a finite number >= 0"),
         (lambda: beta_from_physics(1.0, 0.1, 0.0, 1.0), "gamma = 0: use a finite number > 0"),
         (lambda: beta_from_physics(math.nan, 0.1, 1.0, 1.0), "stiffness = nan"),

@@ -29,6 +29,21 @@ def not_negative(**values: Coefficient) -> None:
         _refuse(name, value, as_float64(value) >= 0, ">= 0")
 
 
+def between(lowest: float, highest: float, wanted: str, **values: Coefficient) -> None:
+    """Refuse a value outside [lowest, highest], or nan. One that lives on an accelerator is not looked at: that would make the host wait for it.
+
+    Raises:
+        ValueError: with the name, the value and what is `wanted`.
+    """
+    for name, value in values.items():
+        if isinstance(value, Tensor) and value.device.type != "cpu":
+            continue
+        number = as_float64(value)
+        wrong = ~((number >= lowest) & (number <= highest))
+        if bool(wrong.any()):
+            raise ValueError(f"{name} = {float(number[wrong].reshape(-1)[0]):g}: use {wanted}")
+
+
 def _refuse(name: str, value: Coefficient, inside: Tensor, wanted: str) -> None:
     number = as_float64(value)
     wrong = ~(inside & number.isfinite())
@@ -70,14 +85,19 @@ def ou_transition(x: Tensor, dt: Coefficient, rate: Coefficient, diffusion: Coef
     overdamped well U = k x^2 / 2 has rate k / gamma and diffusion kT / gamma. At rate 0 the variance is 2 diffusion dt.
 
     Args:
-        x: (B, ...); dt: >= 0; rate: >= 0; diffusion: >= 0; each shape () or (B,).
+        x: (B, ...); dt: >= 0, also infinite; rate: >= 0; diffusion: >= 0; each shape () or (B,).
     Returns:
         mean (B, ...) in x's dtype, variance float64.
+    Raises:
+        ValueError: a negative dt or rate.
     """
+    between(0, torch.inf, "numbers >= 0", dt=dt, rate=rate)
     dt, rate, diffusion = as_float64(dt), as_float64(rate), as_float64(diffusion)
-    exponent = 2 * rate * dt
-    saturation = torch.where(exponent > 0, -torch.expm1(-exponent) / torch.where(exponent > 0, exponent, 1.0), 1.0)
-    return cast(torch.exp(-rate * dt), x) * x, 2 * diffusion * dt * saturation
+    drawn_back = rate > 0
+    # At rate 0 nothing is forgotten, even in infinite time, where the product is nan.
+    exponent = torch.where(drawn_back, rate * dt, 0.0)
+    variance = torch.where(drawn_back, diffusion / torch.where(drawn_back, rate, 1.0) * -torch.expm1(-2 * exponent), 2 * diffusion * dt)
+    return cast(torch.exp(-exponent), x) * x, variance
 
 
 def ou_transition_sample(
@@ -118,7 +138,10 @@ def free_particle_msd(t: Coefficient, gamma: Coefficient, mass: Coefficient, kT:
         t: >= 0, any shape; gamma, mass: > 0; kT: >= 0.
     Returns:
         float64 in t's shape.
+    Raises:
+        ValueError: a gamma or mass that is not > 0 (without friction it is `msd_regimes`' ballistic one at all times).
     """
+    positive(gamma=gamma, mass=mass)
     t, gamma, mass, kT = as_float64(t), as_float64(gamma), as_float64(mass), as_float64(kT)
     u = gamma * t / mass
     series = u**2 / 2 * (1 - u / 3 * (1 - u / 4 * (1 - u / 5 * (1 - u / 6 * (1 - u / 7)))))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ddpm_space.notes.coefficients import Coefficient, as_float64, cast
 from ddpm_space.notes.entry import equation
-from ddpm_space.notes.langevin import not_negative, positive
+from ddpm_space.notes.langevin import between, not_negative, positive
 from ddpm_space.notes.quadrature import integrate
 
 UNIT_VARIANCE_TOLERANCE = 1e-9
@@ -29,7 +29,10 @@ def vp_transition(x: Tensor, integral: Coefficient) -> tuple[Tensor, Tensor]:
         x: (B, ...); integral: B, the integral of beta(s) over the step, >= 0, shape () or (B,).
     Returns:
         mean (B, ...) in x's dtype, variance float64.
+    Raises:
+        ValueError: a negative integral.
     """
+    between(0, torch.inf, "numbers >= 0", integral=integral)
     integral = as_float64(integral)
     return cast(torch.exp(-integral / 2), x) * x, -torch.expm1(-integral)
 
@@ -64,7 +67,10 @@ def beta_from_integral(integral: Coefficient) -> Tensor:
         integral: B >= 0, any shape.
     Returns:
         float64 in [0, 1], same shape.
+    Raises:
+        ValueError: a negative integral.
     """
+    between(0, torch.inf, "numbers >= 0", integral=integral)
     return -torch.expm1(-as_float64(integral))
 
 
@@ -76,7 +82,10 @@ def integral_from_beta(beta_t: Coefficient) -> Tensor:
         beta_t: in [0, 1], any shape.
     Returns:
         float64, same shape; infinite at beta_t = 1.
+    Raises:
+        ValueError: a beta_t outside [0, 1].
     """
+    between(0, 1, "numbers in [0, 1]", beta_t=beta_t)
     return -torch.log1p(-as_float64(beta_t))
 
 
@@ -120,10 +129,11 @@ def dt_from_beta(beta_t: Coefficient, stiffness: Coefficient, gamma: Coefficient
     Returns:
         float64; infinite at beta_t = 1.
     Raises:
-        ValueError: as in `beta_from_physics`.
+        ValueError: a beta_t outside [0, 1]; otherwise as in `beta_from_physics`.
     """
     unit_variance(stiffness, kT)
     positive(gamma=gamma)
+    between(0, 1, "numbers in [0, 1]", beta_t=beta_t)
     return -as_float64(gamma) / (2 * as_float64(stiffness)) * torch.log1p(-as_float64(beta_t))
 
 
@@ -134,7 +144,7 @@ class PiecewiseConstantBeta:
     Args:
         integrals: (T,) B_t, finite and >= 0; horizon: the time at which the chain ends, > 0; every step takes horizon / T.
     Raises:
-        ValueError: an integral that is infinite (beta_t = 1) or negative, or a horizon that is not positive.
+        ValueError: an integral that is infinite (beta_t = 1), negative or nan, or a horizon that is not positive.
     """
 
     integrals: Tensor
@@ -145,7 +155,14 @@ class PiecewiseConstantBeta:
         wrong = ~(self.integrals.isfinite() & (self.integrals >= 0))
         if bool(wrong.any()):
             t = int(wrong.nonzero()[0])
-            raise ValueError(f"step {t} has integral {float(self.integrals[t]):g}: beta_t = 1 forgets x in one step, which no finite beta(s) does")
+            value = float(self.integrals[t])
+            if value == torch.inf:
+                reason = "beta_t = 1 forgets x in one step, which no finite beta(s) does; use a smaller beta_t"
+            elif value < 0:
+                reason = "use numbers >= 0, a rate of noising cannot be negative"
+            else:
+                reason = "not a number; use finite numbers >= 0"
+            raise ValueError(f"step {t} has integral {value:g}: {reason}")
 
     @cached_property
     def edges(self) -> Tensor:

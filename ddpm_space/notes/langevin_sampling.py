@@ -6,6 +6,7 @@ Samples are (B, ...); a score maps (B, ...) to (B, ...), a log-density to (B,).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -14,12 +15,15 @@ from torch import Tensor
 
 from ddpm_space.notes.coefficients import Coefficient, as_float64, cast, draw_eps
 from ddpm_space.notes.entry import equation
-from ddpm_space.notes.langevin import positive
+from ddpm_space.notes.langevin import between, positive
 from ddpm_space.notes.quadrature import gauss_legendre
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
 
 RATIO_NODES = 8
+
+HIGHEST_ALPHA_BAR = math.nextafter(1.0, 0.0)
+"""The largest alpha_bar below 1: some noise is left."""
 
 
 @equation("N1.score_from_eps")
@@ -30,7 +34,10 @@ def score_from_eps(eps_theta: Tensor, alpha_bar_t: Coefficient) -> Tensor:
         eps_theta: (B, ...); alpha_bar_t: in [0, 1), shape () or (B,).
     Returns:
         (B, ...).
+    Raises:
+        ValueError: an alpha_bar_t outside [0, 1) (looked at on the CPU only).
     """
+    between(0, HIGHEST_ALPHA_BAR, "numbers in [0, 1): without noise the data have no score that eps could tell", alpha_bar_t=alpha_bar_t)
     return cast(-(1 - as_float64(alpha_bar_t)).rsqrt(), eps_theta) * eps_theta
 
 
@@ -42,7 +49,10 @@ def ula_step(x: Tensor, score_x: Tensor, eta: Coefficient, *, eps: Tensor | None
         x, score_x: (B, ...) a sample and the score there; eta: > 0, shape () or (B,); eps: z (B, ...).
     Returns:
         (B, ...).
+    Raises:
+        ValueError: a negative eta (looked at on the CPU only).
     """
+    between(0, torch.inf, "numbers >= 0", eta=eta)
     eta = as_float64(eta)
     return x + cast(eta / 2, x) * score_x + cast(eta.sqrt(), x) * draw_eps(x, eps, generator)
 

@@ -173,7 +173,8 @@ def force(potential: Potential, x: Tensor) -> Tensor:
         (slope,) = torch.autograd.grad(energy.sum(), x, allow_unused=True) if energy.requires_grad else (None,)
     if slope is None:
         raise ValueError(
-            "autograd cannot follow the potential from positions to energies: build it from differentiable torch functions; a constant is 0 * x.sum(-1)"
+            "autograd cannot follow the potential from positions to energies: build it from differentiable torch functions; a constant is "
+            "0 * x.sum(-1)"
         )
     return -slope
 
