@@ -20,13 +20,19 @@ def positive(**values: Coefficient) -> None:
         ValueError: with the name and the value.
     """
     for name, value in values.items():
-        _refuse(name, value, as_float64(value) > 0, "> 0")
+        _refuse(name, value, as_float64(value) > 0, " > 0")
 
 
 def not_negative(**values: Coefficient) -> None:
     """Refuse a constant that is not a finite number >= 0; as `positive`."""
     for name, value in values.items():
-        _refuse(name, value, as_float64(value) >= 0, ">= 0")
+        _refuse(name, value, as_float64(value) >= 0, " >= 0")
+
+
+def finite(**values: Coefficient) -> None:
+    """Refuse a constant of either sign that is not a finite number; as `positive`."""
+    for name, value in values.items():
+        _refuse(name, value, as_float64(value).isfinite(), "")
 
 
 def between(lowest: float, highest: float, wanted: str, **values: Coefficient) -> None:
@@ -48,7 +54,7 @@ def _refuse(name: str, value: Coefficient, inside: Tensor, wanted: str) -> None:
     number = as_float64(value)
     wrong = ~(inside & number.isfinite())
     if bool(wrong.any()):
-        raise ValueError(f"{name} = {float(number[wrong].reshape(-1)[0]):g}: use a finite number {wanted}")
+        raise ValueError(f"{name} = {float(number[wrong].reshape(-1)[0]):g}: use a finite number{wanted}")
 
 
 @equation("N1.langevin")

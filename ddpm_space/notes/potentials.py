@@ -6,6 +6,7 @@ functions with dials.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,13 +16,19 @@ from torch import Tensor
 
 from ddpm_space.notes.coefficients import Coefficient, as_float64
 from ddpm_space.notes.entry import equation
-from ddpm_space.notes.langevin import positive
+from ddpm_space.notes.langevin import finite, positive
 
 Potential: TypeAlias = Callable[[Tensor], Tensor]
 """Positions (..., d) -> energies (...)."""
 
 EDGE_SHARE = 1e-6
 """A density that has not fallen to this share of its largest value at the grid's edge has mass outside the grid."""
+
+RESOLVED_SHARE = 1e-3
+"""Where a density is above this share of its largest value, its shape has to show on the grid."""
+
+RESOLVED_DIFFERENCE = 2.0
+"""How many kT the energies of neighbouring points may differ by there."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class DoubleWell:
 
     def __post_init__(self) -> None:
         positive(barrier=self.barrier, half_distance=self.half_distance, stiffness=self.stiffness)
+        finite(tilt=self.tilt)
 
     def __call__(self, x: Tensor) -> Tensor:
         first = x[..., 0]
@@ -84,6 +92,7 @@ class Washboard:
 
     def __post_init__(self) -> None:
         positive(barrier=self.barrier, wavelength=self.wavelength, stiffness=self.stiffness)
+        finite(tilt=self.tilt)
 
     def __call__(self, x: Tensor) -> Tensor:
         first = x[..., 0]
@@ -186,26 +195,56 @@ def stationary_density(potential: Potential, kT: Coefficient, *axes: Tensor, con
     Both forms of Langevin's equation leave this law of the positions unchanged, whatever mass and friction.
 
     Args:
-        potential: as in `force`; kT: > 0; axes: one ascending float64 grid a dimension.
+        potential: as in `force`, or +inf where no particle can be; kT: > 0; axes: one ascending float64 grid a dimension, fine enough that the
+            energy changes by at most 2 kT from point to point where the particles are.
         confined: the particle cannot leave the grid (walls, or one period of a periodic potential); otherwise the grid has to hold all of it.
     Returns:
         float64 of shape (len(axis_1), ...), in units of 1 / volume.
     Raises:
-        ValueError: an energy that is not a number; or, unless confined, a density that has not vanished at the edge of the grid.
+        ValueError: axes that are no ascending grids; an energy that is not a number, or no finite lowest one; a grid too coarse for kT; or, unless
+            confined, a density that has not vanished at the edge of the grid.
     """
     positive(kT=kT)
     grids = [axis.double().cpu() for axis in axes]
+    _check_grids(grids)
     energy = potential(torch.stack(torch.meshgrid(*grids, indexing="ij"), dim=-1))
     if bool(energy.isnan().any()):
         raise ValueError("the potential is nan somewhere on the grid: it must be a number, or +inf where no particle can be")
-    density = torch.exp(-(energy - energy.min()) / as_float64(kT))
+    lowest = float(energy.min())
+    if not math.isfinite(lowest):
+        raise ValueError(f"the lowest energy on the grid is {lowest:g}: it must be finite, there has to be a place where a particle can be")
+    density = torch.exp(-(energy - lowest) / as_float64(kT))
     share = max(float(density.movedim(dim, 0)[[0, -1]].max()) for dim in range(len(grids)))
-    if share > EDGE_SHARE and not confined:
+    if not share <= EDGE_SHARE and not confined:
         raise ValueError(
             f"at the edge of the grid the density is still {share:.2g} of its largest value: widen the grid; a potential that does not rise there "
             f"has no stationary law, unless the particle is confined to the grid (confined=True)"
         )
+    _check_resolved(energy / as_float64(kT), density, float(as_float64(kT)))
     total = density
     for grid in reversed(grids):
         total = torch.trapezoid(total, grid, dim=-1)
     return density / total
+
+
+def _check_grids(grids: list[Tensor]) -> None:
+    if not grids:
+        raise ValueError("there is no axis: give one ascending grid a dimension")
+    for dim, grid in enumerate(grids):
+        if grid.ndim != 1 or len(grid) < 2:
+            raise ValueError(f"axis {dim} has shape {tuple(grid.shape)}: use a grid of at least 2 points, such as torch.linspace(-4, 4, 801)")
+        if not bool((grid[1:] > grid[:-1]).all()):
+            raise ValueError(f"axis {dim} is not ascending, from {float(grid[0]):g} to {float(grid[-1]):g}: sort its points and leave out doubles")
+
+
+def _check_resolved(exponent: Tensor, density: Tensor, kT: float) -> None:
+    """Refuse a grid on which the energy (in kT) jumps where the density counts; +inf is a wall, not a jump."""
+    for dim in range(exponent.ndim):
+        largest = torch.maximum(density.narrow(dim, 1, density.shape[dim] - 1), density.narrow(dim, 0, density.shape[dim] - 1))
+        step = exponent.diff(dim=dim).abs()
+        counts = (largest > RESOLVED_SHARE) & step.isfinite()
+        if bool((step[counts] > RESOLVED_DIFFERENCE).any()):
+            raise ValueError(
+                f"the energy changes by {float(step[counts].max()):.3g} kT between neighbouring points of axis {dim}: the grid spacing is too coarse for "
+                f"kT = {kT:g}, use more points"
+            )
