@@ -245,6 +245,6 @@ def _check_resolved(exponent: Tensor, density: Tensor, kT: float) -> None:
         counts = (largest > RESOLVED_SHARE) & step.isfinite()
         if bool((step[counts] > RESOLVED_DIFFERENCE).any()):
             raise ValueError(
-                f"the energy changes by {float(step[counts].max()):.3g} kT between neighbouring points of axis {dim}: the grid spacing is too coarse for "
-                f"kT = {kT:g}, use more points"
+                f"the energy changes by {float(step[counts].max()):.3g} kT between neighbouring points of axis {dim}: the grid spacing is too coarse "
+                f"for kT = {kT:g}, use more points"
             )
