@@ -60,6 +60,13 @@ def test_quantiles_of_both_tails() -> None:
     assert quantile(p, ZERO, 1.0).shape == p.shape
 
 
+@pytest.mark.parametrize("count", [3, 5])
+def test_a_grid_of_quantiles_of_several_gaussians(count: int) -> None:
+    p, mean, variance = torch.linspace(0.1, 0.9, count, dtype=torch.float64)[:, None], doubles(0.0, 10.0, 20.0), doubles(1.0, 4.0, 9.0)
+    expected = scipy.stats.norm.ppf(p.numpy(), mean.numpy(), variance.sqrt().numpy())
+    torch.testing.assert_close(quantile(p, mean, variance), torch.as_tensor(expected))
+
+
 def test_cdf_and_quantile_undo_each_other() -> None:
     p = doubles(1e-200, 1e-9, 0.2, 0.7)
     assert relative(cdf(quantile(p, doubles(-1.0), 0.3), doubles(-1.0), 0.3), p) < 1e-11
@@ -207,6 +214,9 @@ X = torch.zeros(3, 2)
         (lambda: log_density(X, X, torch.ones(5, 2)), r"variance of shape \(5, 2\) does not fit a sample of shape \(3, 2\)"),
         (lambda: log_density(X, X, torch.ones(1, 3, 2)), r"variance of shape \(1, 3, 2\) does not fit"),
         (lambda: log_density(X, X, torch.ones(2)), r"2 coefficients do not fit a batch of 3"),
+        (lambda: log_density(X[:, 0], torch.zeros(3, 1), doubles(1, 2, 3)), r"mean of shape \(3, 1\) widens x of shape \(3,\)"),
+        (lambda: cdf(X[:, 0], torch.zeros(3, 1), doubles(1, 2, 3)), r"mean of shape \(3, 1\) widens x of shape \(3,\)"),
+        (lambda: kl_gaussian(X[:, 0], 1.0, torch.zeros(3, 1), doubles(1, 2, 3)), r"mean_2 of shape \(3, 1\) widens mean_1 of shape \(3,\)"),
         (lambda: product(X, 0.0, X, 1.0), r"variance_1 = 0 is not positive"),
         (lambda: product(X, 1.0, torch.zeros(2, 2), 1.0), r"mean_1 \(3, 2\), mean_2 \(2, 2\)"),
         (lambda: affine(X, -1.0, 2.0), r"variance = -1 is not positive"),

@@ -23,9 +23,28 @@ def standardized(x: Tensor, mean: Tensor | float, variance: Coefficient) -> tupl
         as in `log_density`.
     """
     check_positive(variance=variance)
-    check_shapes(x=x, mean=mean)
+    check_within(variance, x=x, mean=mean)
     (variance,) = together(x, variance)
     return (x - mean) * fit(variance.rsqrt(), x), variance
+
+
+def check_within(*variances: Coefficient, **tensors: Tensor | float) -> None:
+    """Refuse shapes that do not fit, and a second tensor that widens the first one where that has several variances.
+
+    The batch of the first would then be another dimension of the result than the one the variances meet. Looks at shapes alone: no value is read.
+
+    Raises:
+        ValueError: both shapes.
+    """
+    check_shapes(**tensors)
+    (name, first), (other, second) = tensors.items()
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor) or second.shape == first.shape:
+        return
+    several = any(isinstance(value, Tensor) and value.numel() > 1 for value in variances)
+    if several and torch.broadcast_shapes(first.shape, second.shape) != first.shape:
+        raise ValueError(
+            f"{other} of shape {tuple(second.shape)} widens {name} of shape {tuple(first.shape)}, to which the variances belong: expand {name} first"
+        )
 
 
 @equation("N2.log_density")
@@ -33,7 +52,7 @@ def log_density(x: Tensor, mean: Tensor | float, variance: Coefficient) -> Tenso
     """log N(x; mean, variance) = -((x - mean)^2 / variance + log(2 pi variance)) / 2 [N2; Gauss 1809].
 
     Args:
-        x, mean: (B, ...); variance: > 0, shape (), (B,), or element by element.
+        x, mean: (B, ...), and mean may not widen x where there are several variances; variance: > 0, shape (), (B,), or element by element.
     Returns:
         (B, ...) nats, element by element; sum over a sample for its joint density.
     Raises:
@@ -108,7 +127,7 @@ def quantile(p: Coefficient, mean: Tensor, variance: Coefficient, *, upper: bool
     Args:
         p: in (0, 1), any shape that broadcasts with mean's; taken in float64. upper: the x with P(X > x) = p instead: for the far upper
             tail, where 1 - p would round to 1.
-        mean: (B, ...); variance: as in `log_density`.
+        mean: (B, ...), one of shape () takes p's; variance: of the means, as in `log_density`.
     Returns:
         the broadcast shape, in mean's dtype.
     Raises:
@@ -122,9 +141,10 @@ def quantile(p: Coefficient, mean: Tensor, variance: Coefficient, *, upper: bool
         raise ValueError(f"p = {wrong:g} is outside (0, 1): only a probability strictly between has a finite quantile")
     check_shapes(p=probability, mean=mean)
     z = torch.special.ndtri(probability).to(device=mean.device, dtype=mean.dtype)
-    z, mean = torch.broadcast_tensors(-z if upper else z, mean)
+    # The variance meets the means before p widens them: a grid (K, 1) of p would put another dimension where the batch is.
+    mean = mean if mean.ndim else mean.expand(z.shape)
     (variance,) = together(mean, variance)
-    return mean + fit(variance.sqrt(), mean) * z
+    return mean + fit(variance.sqrt(), mean) * (-z if upper else z)
 
 
 @equation("N2.kl_gaussian")
@@ -139,7 +159,7 @@ def kl_gaussian(mean_1: Tensor, variance_1: Coefficient, mean_2: Tensor, varianc
         ValueError: a variance <= 0 (looked at on the CPU only), shapes that do not fit.
     """
     check_positive(variance_1=variance_1, variance_2=variance_2)
-    check_shapes(mean_1=mean_1, mean_2=mean_2)
+    check_within(variance_1, variance_2, mean_1=mean_1, mean_2=mean_2)
     variance_1, variance_2 = together(mean_1, variance_1, variance_2)
     spread = excess(variance_1, variance_2)
     return 0.5 * (fit(spread, mean_1) + ((mean_1 - mean_2) * fit(variance_2.rsqrt(), mean_1)) ** 2)
