@@ -199,6 +199,13 @@ def test_a_denoiser_drives_langevin_to_the_noised_law(adjusted: bool) -> None:
     assert abs(float(measured.mean() - second)) < 5 * float(measured.std()) / math.sqrt(2000) + bias
 
 
+def test_levels_from_a_list_are_float64() -> None:
+    x = torch.zeros(2, 1, dtype=torch.float64)
+    for sigmas in ([0.7, 0.1], (0.7, 0.1), torch.tensor([0.7, 0.1], dtype=torch.float64)):
+        frames = list(annealed_langevin(far_modes, x, sigmas, epsilon=0.01, steps_per_level=1))
+        assert [frame.sigma for frame in frames] == [0.7, 0.7, 0.1] and frames[-1].eta == 0.01
+
+
 def test_images_of_any_shape() -> None:
     x = torch.randn(2, 1, 4, 4, generator=generator())
     for frames in (

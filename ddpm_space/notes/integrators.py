@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ddpm_space.notes.coefficients import Coefficient, as_float64, cast, draw_eps
 from ddpm_space.notes.entry import equation
-from ddpm_space.notes.langevin import ou_transition_sample, overdamped_equation
+from ddpm_space.notes.langevin import ou_transition_sample, overdamped_equation, positive
 
 
 @equation("N1.euler_maruyama")
@@ -82,8 +82,9 @@ def euler_maruyama_variance(stiffness: Coefficient, dt: Coefficient, gamma: Coef
     Returns:
         float64.
     Raises:
-        ValueError: dt >= 2 gamma / k, where the steps grow without bound.
+        ValueError: a k or gamma that is not > 0; dt >= 2 gamma / k, where the steps grow without bound.
     """
+    positive(stiffness=stiffness, gamma=gamma)
     stiffness, dt, gamma, kT = as_float64(stiffness), as_float64(dt), as_float64(gamma), as_float64(kT)
     _stable(dt, 2 * gamma / stiffness, "2 gamma / k")
     return kT / stiffness / (1 - stiffness * dt / (2 * gamma))
@@ -100,8 +101,9 @@ def baoab_variances(stiffness: Coefficient, dt: Coefficient, mass: Coefficient, 
     Returns:
         variance of x and of v, float64.
     Raises:
-        ValueError: dt >= 2 sqrt(m / k), where the steps grow without bound.
+        ValueError: a k or m that is not > 0; dt >= 2 sqrt(m / k), where the steps grow without bound.
     """
+    positive(stiffness=stiffness, mass=mass)
     stiffness, dt, mass, kT = as_float64(stiffness), as_float64(dt), as_float64(mass), as_float64(kT)
     _stable(dt, 2 * (mass / stiffness).sqrt(), "2 sqrt(m / k)")
     return kT / stiffness + 0 * dt, kT / mass * (1 - stiffness * dt**2 / (4 * mass))

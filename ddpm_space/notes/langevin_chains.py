@@ -84,7 +84,7 @@ def annealed_langevin(
     Raises:
         ValueError: sigmas that do not fall, or constants out of range, at once; samples that are no longer finite, at their frame.
     """
-    levels = as_float64(torch.as_tensor(sigmas)).reshape(-1)
+    levels = as_float64(sigmas).reshape(-1)
     positive(sigmas=levels)
     if levels.numel() == 0 or bool((levels[1:] >= levels[:-1]).any()):
         raise ValueError(f"sigmas must be at least one number, from large to small, not {levels.tolist()[:8]}")

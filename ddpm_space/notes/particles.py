@@ -48,7 +48,7 @@ def overdamped(
     Yields:
         the start, then every `every`-th frame.
     Raises:
-        ValueError: a constant out of range, at once; positions that are no longer finite, at their frame.
+        ValueError: a constant out of range or a start that is not finite, at once; positions that are no longer finite, at their frame.
     """
     _check(x_0, dt, steps, every, gamma=gamma)
     not_negative(kT=kT)
@@ -85,12 +85,15 @@ def underdamped(
     Yields:
         the start, then every `every`-th frame.
     Raises:
-        ValueError: a constant out of range, or v_0 of another shape, at once; positions that are no longer finite, at their frame.
+        ValueError: a constant out of range, a start that is not finite, or v_0 of another shape, at once; positions that are no longer finite,
+            at their frame.
     """
     _check(x_0, dt, steps, every, gamma=gamma, mass=mass)
     not_negative(kT=kT)
     if v_0 is not None and v_0.shape != x_0.shape:
         raise ValueError(f"v_0 has shape {tuple(v_0.shape)}, x_0 {tuple(x_0.shape)}: they must be equal")
+    if v_0 is not None:
+        _check_start("v_0", v_0, "velocities")
 
     def walk() -> Iterator[Frame]:
         x = x_0
@@ -109,9 +112,16 @@ def _check(x_0: Tensor, dt: float, steps: int, every: int, **constants: Coeffici
     positive(dt=dt, **constants)
     if x_0.ndim < 2:
         raise ValueError(f"x_0 has shape {tuple(x_0.shape)}: use (particles, coordinates), such as (B, 1) on a line")
+    _check_start("x_0", x_0, "positions")
     for name, value, lowest in (("steps", steps, 0), ("every", every, 1)):
         if value < lowest:
             raise ValueError(f"{name} = {value}: use a whole number >= {lowest}")
+
+
+def _check_start(name: str, start: Tensor, what: str) -> None:
+    wrong = ~start.isfinite()
+    if bool(wrong.any()):
+        raise ValueError(f"{name} holds {float(start[wrong][0]):g}: use finite {what}")
 
 
 def _frame(potential: Potential, step: int, dt: float, x: Tensor, v: Tensor | None = None, mass: Coefficient = 1.0) -> Frame:
