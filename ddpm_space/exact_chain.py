@@ -125,21 +125,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--draws", type=int, default=2000, help="x_0 drawn for the IWAE averages (default 2000)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    try:
+        print(_page(options))
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def _page(options: argparse.Namespace) -> str:
+    """Conventions and table as text."""
+    if options.draws < 2:
+        raise ValueError(f"--draws {options.draws}: use at least 2, or there is no error bar")
     data, schedule = example_data(), NoiseSchedule.cosine(options.steps)
     columns = []
     for variance in VARIANCES:
         chain = ExactChain(data, schedule, variance)
+        if options.x_0 is not None and not abs(options.x_0) <= chain.reach:
+            raise ValueError(f"--x_0 {options.x_0:g}: the data lie within {chain.reach:.3g} of 0, use a number there")
         # The same seed for every column: the same x_0 and the same trajectories.
         generator = torch.Generator().manual_seed(options.seed)
         if options.x_0 is None:
             columns.append((variance, mean_bounds(chain, data, draws=options.draws, generator=generator)))
         else:
             columns.append((variance, bounds_at(chain, data, options.x_0, generator=generator)))
-    print(f"data: three Gaussian bumps on the line; T = {options.steps}, '{schedule.name}', alpha_bar_T = {schedule.terminal_alpha_bar:.1e}")
-    print(f"model: the exact posterior mean; {'averaged over the data' if options.x_0 is None else f'at x_0 = {options.x_0:g}'}")
-    print("p_theta(x_0 | x_1) is a Gaussian density, no grey levels; its variance under fixed_small is the next step's beta_tilde (Ho et al.)")
-    print("± is one standard error; IWAE_k for all k comes from the same forward trajectories, and in all columns from the same ones\n")
-    print(table(columns))
+    where = "averaged over the data" if options.x_0 is None else f"at x_0 = {options.x_0:g}"
+    conventions = [
+        f"data: three Gaussian bumps on the line; T = {options.steps}, '{schedule.name}', alpha_bar_T = {schedule.terminal_alpha_bar:.1e}",
+        f"model: the exact posterior mean; {where}",
+        "p_theta(x_0 | x_1) is a Gaussian density, no grey levels; its variance under fixed_small is the next step's beta_tilde (Ho et al.)",
+        "± is one standard error; IWAE_k for all k comes from the same forward trajectories, and in all columns from the same ones",
+    ]
+    return "\n".join([*conventions, "", table(columns)])
 
 
 if __name__ == "__main__":

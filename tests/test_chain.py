@@ -52,3 +52,8 @@ def test_only_the_samples_that_reach_clean_data_get_no_noise() -> None:
     quiet = ancestral_step(x_0_hat, x_t, 0.4, alpha_bar_s, 0.09, eps=torch.zeros_like(eps))
     assert (x_s - quiet - torch.tensor([[0.3], [0.0]], dtype=torch.float64) * eps).abs().max() < 1e-15
     assert torch.equal(x_s[1], x_0_hat[1])
+
+
+def test_timesteps_that_are_no_whole_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"timesteps are torch.float32: use whole numbers"):
+        chain_alpha_bars(NoiseSchedule.linear(9).beta, torch.tensor([5.7, 2.2]))

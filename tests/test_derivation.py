@@ -209,3 +209,9 @@ def test_the_command_prints_every_step_and_says_when_one_fails(capsys: pytest.Ca
     monkeypatch.setattr(sides, "eps_weight", lambda *values: 2.0)
     assert main(options) == 1
     assert "FAIL weighted_mse" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--data", "0"], ["--steps", "0"], ["--trajectories", "1"]])
+def test_numbers_the_command_cannot_use_are_one_sentence(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="error: "):
+        main(arguments)

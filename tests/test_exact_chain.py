@@ -266,3 +266,16 @@ def test_the_command_prints_the_table(arguments: list[str], capsys: pytest.Captu
 def test_bad_input_is_refused(build, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "0"], "error: "),
+        (["--draws", "1"], "error: --draws 1: use at least 2"),
+        (["--x_0", "100"], "error: --x_0 100: the data lie within"),
+    ],
+)
+def test_numbers_the_command_cannot_use_are_one_sentence(arguments: list[str], message: str) -> None:
+    with pytest.raises(SystemExit, match=message):
+        exact_chain.main(arguments)

@@ -139,7 +139,7 @@ def test_quadrature_of_a_thousand_points_stays_small() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: bayes_floor(LINE, 1.0), "use alpha_bar_t < 1"),
+        (lambda: bayes_floor(LINE, 1.0), "at 1, clean data, nothing is left"),
         (lambda: bayes_floor(WORLDS["roll"], 0.5, samples=1), "samples = 1: use at least 2"),
         (lambda: quadrature_nodes(WORLDS["roll"], 0.5), r"quadrature is for shape \(1,\)"),
         (lambda: quadrature_nodes(WORLDS["points on the line"], 1.0), "no density"),
@@ -148,3 +148,17 @@ def test_quadrature_of_a_thousand_points_stays_small() -> None:
 def test_bad_input_is_refused(build, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("alpha_bar", [-0.5, 1.0, 1.5, torch.nan, torch.zeros(0)])
+@pytest.mark.parametrize(
+    "world", [GaussianData(torch.zeros(1), 0.3), GaussianMixture([0.5, 0.5], torch.tensor([[-1.0], [1.0]]), torch.tensor([0.1, 0.1]))]
+)
+def test_an_alpha_bar_outside_its_range_has_no_floor(world: ExactDistribution, alpha_bar: float) -> None:
+    with pytest.raises(ValueError, match=r"alpha_bar_t = \[.*use at least one value in \[0, 1\)"):
+        bayes_floor(world, alpha_bar)
+
+
+def test_no_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="n = 0 samples"):
+        GaussianData(torch.zeros(1), 0.3).sample(0)

@@ -73,3 +73,15 @@ def test_reverse_sampling_has_the_stated_moments() -> None:
 
 def test_a_plain_number_keeps_all_its_digits_before_a_float64_sample() -> None:
     assert float(cast(0.1, torch.zeros(3, dtype=torch.float64))) == 0.1
+
+
+def test_half_precision_overflows_to_infinity_and_not_to_nan() -> None:
+    """At the end of a cosine chain x_0_hat = 20,000 (x_t - ...): too large for 16 bits, but its sign is known, and clipping mends it."""
+    alpha_bar = NoiseSchedule.cosine(1000).alpha_bar[-1]
+    x_t = 4 * torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    for convert in (reverse.x_0_from_eps, reverse.v_from_eps):
+        half = convert(x_t.half(), 0.9 * x_t.half(), alpha_bar)
+        assert not half.isnan().any()
+        exact = convert(x_t.half().double(), 0.9 * x_t.half().double(), alpha_bar)
+        large = exact.abs() > 200
+        assert bool((half.sign() == exact.sign())[large].all()) and int(large.sum()) > 300

@@ -130,3 +130,8 @@ def test_the_order_test_would_notice_groups_that_do_not_share_their_draws(monkey
     monkeypatch.setattr(importance, "_log_means", rolled)
     with pytest.raises(AssertionError):
         test_on_shared_draws_every_longer_bound_is_higher_for_certain()
+
+
+@pytest.mark.parametrize("draws", [5_000, 70_000])
+def test_effective_sample_size_of_half_precision_weights(draws: int) -> None:
+    assert float(effective_sample_size(torch.zeros(draws).half())) == pytest.approx(draws, rel=1e-4)

@@ -154,9 +154,27 @@ def test_shapes_and_dtypes(dtype: torch.dtype) -> None:
         (lambda: mle_gaussian_full(data(3, 3)), r"3 vectors do not span all 3 dimensions"),
         (lambda: next(gradient_ascent(data(5), learning_rate=0)), r"learning_rate = 0: use a positive number"),
         (lambda: next(gradient_ascent(data(5), variance=-1.0)), r"the variance to start from is -1"),
-        (lambda: likelihood_split(torch.tensor([0, 7]), torch.zeros(3)), r"in \[0, 3\).*up to 7"),
+        (lambda: likelihood_split(torch.tensor([0, 7]), torch.zeros(3)), r"in \[0, 3\).*from 0 to 7"),
     ],
 )
 def test_bad_input_is_named(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("data", [torch.full((3,), 0.1, dtype=torch.float64), torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.inf])])
+def test_equal_and_infinite_data_are_refused(data: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"equal values|the data hold (nan|inf)"):
+        mle_gaussian(data)
+    with pytest.raises(ValueError, match=r"equal values|the data hold (nan|inf)"):
+        next(gradient_ascent(data))
+
+
+def test_ascent_from_far_away_does_not_run_off() -> None:
+    """Heights in centimetres from a standard normal start: natural steps arrive, and no frame's variance leaves the data's world."""
+    data = 170 + 7 * torch.randn(100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    mean, variance = mle_gaussian(data)
+    *_, last = gradient_ascent(data, natural=True)
+    assert last.stopped == "gradient below tolerance" and last.step < 100
+    assert float(last.mean) == pytest.approx(float(mean), rel=1e-6) and float(last.variance) == pytest.approx(float(variance), rel=1e-4)
+    assert max(float(frame.variance) for frame in gradient_ascent(data, max_steps=50)) < 1e6

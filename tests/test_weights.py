@@ -77,6 +77,14 @@ def test_refusals_of_the_continuous_bound() -> None:
             weights.continuous_bound(points, torch.ones(len(points)))
 
 
+def test_the_continuous_bound_takes_torch_s_own_grid_and_no_nan() -> None:
+    """Single precision is even to its own rounding."""
+    for dtype in (torch.float32, torch.float64):
+        assert float(weights.continuous_bound(torch.linspace(6, -7, 2001, dtype=dtype), torch.ones(2001))) == pytest.approx(6.5, rel=1e-5)
+    with pytest.raises(ValueError, match="must fall in equal steps"):
+        weights.continuous_bound(torch.tensor([1.0, torch.nan, 0.0]), torch.ones(3))
+
+
 def test_min_snr_at_the_ends_of_the_schedule() -> None:
     """Pure noise and clean data: the limits, not 0 / 0."""
     ends = torch.tensor([0.0, torch.inf], dtype=torch.float64)

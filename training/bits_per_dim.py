@@ -175,10 +175,13 @@ def held_out(model: LoadedModel, source: str, split: str, count: int, seed: int)
 
 
 def weights_hash(source: str) -> str:
-    """SHA-256 of the weights' file: what a stored table belongs to."""
+    """SHA-256 of the weights' file, or of all of them in the order of their names: what a stored table belongs to."""
     folder, _ = locate(source)
-    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
+    inner = folder / "unet"
+    digest = hashlib.sha256()
+    for weights in sorted((inner if inner.is_dir() else folder).glob("diffusion_pytorch_model*.safetensors")):
+        digest.update(weights.read_bytes())
+    return digest.hexdigest()
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -199,6 +202,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     chosen = parser.parse_args(arguments)
     if chosen.estimate is not None and (chosen.output or chosen.table):
         parser.error("--estimate takes only some terms: it goes with neither --output nor --table")
+    if chosen.output and chosen.output.is_dir():
+        parser.error(f"--output {chosen.output}: is a folder; name a file, such as {chosen.output / 'bound.parquet'}")
     if chosen.resamples < 2:
         parser.error(f"--resamples {chosen.resamples}: use at least 2")
     return chosen
@@ -226,6 +231,7 @@ def _run(chosen: argparse.Namespace) -> None:
     if chosen.estimate is not None:
         print(report_estimate(estimated_bound(model.denoiser, x_0, evaluations=chosen.estimate, **settings)))
         return
+    sha256 = weights_hash(chosen.model)
     with Progress() as progress:
         task = progress.add_task("terms", total=len(model.denoiser.schedule) + 1)
         bound = full_bound(model.denoiser, x_0, chunk=1, progress=lambda term: progress.advance(task), **settings)
@@ -233,7 +239,7 @@ def _run(chosen: argparse.Namespace) -> None:
     if chosen.output:
         about = {
             "model": chosen.model,
-            "weights_sha256": weights_hash(chosen.model),
+            "weights_sha256": sha256,
             "dataset": images.name,
             "split": chosen.split,
             "seed": chosen.seed,

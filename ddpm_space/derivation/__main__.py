@@ -37,6 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trajectories", type=int, default=4000, help="noising trajectories for each x_0 (default 4000)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    try:
+        return _walk(options)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def _walk(options: argparse.Namespace) -> int:
     law, schedule = example_data(), NoiseSchedule.cosine(options.steps)
     x_0 = law.sample(options.data, generator=torch.Generator().manual_seed(options.seed))[:, 0]
     chain = ExactChain(law, schedule, options.variance)

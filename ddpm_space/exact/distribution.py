@@ -48,6 +48,8 @@ class ExactDistribution(ABC):
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw x_0: (n, *shape) float64, on the generator's device or the CPU."""
+        if n < 1:
+            raise ValueError(f"n = {n} samples: use at least 1")
         return self._sample(n, generator).reshape(n, *self.shape)
 
     def log_density(self, x_t: Tensor, alpha_bar_t: Coefficient) -> Tensor:

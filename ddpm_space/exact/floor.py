@@ -71,8 +71,10 @@ def mean_posterior_variance(
         ValueError: alpha_bar_t = 1, or samples < 2 where they are needed.
     """
     alpha_bar = as_float64(alpha_bar_t)
-    if bool((alpha_bar >= 1).any()):
-        raise ValueError("alpha_bar_t = 1 is clean data, where nothing is left to predict: use alpha_bar_t < 1")
+    inside = (alpha_bar >= 0) & (alpha_bar < 1)
+    if alpha_bar.numel() == 0 or not bool(inside.all()):
+        shown = alpha_bar[~inside].reshape(-1).tolist()[:4]
+        raise ValueError(f"alpha_bar_t = {shown}: use at least one value in [0, 1); at 1, clean data, nothing is left to predict")
     if isinstance(distribution, GaussianData):
         exact = distribution.mean_posterior_variance(alpha_bar)
         return Estimate(exact, torch.zeros_like(exact))

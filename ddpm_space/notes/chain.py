@@ -25,7 +25,10 @@ def chain_alpha_bars(beta: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: an empty, unordered or out-of-range list, or an abar_s of 0, from which no step leads on.
     """
     alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), torch.cumprod(1 - as_float64(beta), dim=0)])
-    t = torch.as_tensor(timesteps, device="cpu").long()
+    t = torch.as_tensor(timesteps, device="cpu")
+    if t.is_floating_point():
+        raise ValueError(f"timesteps are {t.dtype}: use whole numbers")
+    t = t.long()
     if t.ndim != 1 or t.numel() == 0 or bool((t[1:] >= t[:-1]).any()) or int(t[0]) >= len(alpha_bar) - 1 or int(t[-1]) < 0:
         raise ValueError(f"timesteps = {t.tolist()}: use a strictly descending list within 0..{len(alpha_bar) - 2}")
     s = torch.cat([t[1:], torch.tensor([-1])])

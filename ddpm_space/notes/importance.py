@@ -155,12 +155,13 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
     Args:
         log_weights: (n, ...).
     Returns:
-        (...) in [1, n].
+        (...) in [1, n], float32 for log-weights of 16 bits, which could not hold it.
     Raises:
         ValueError: a weight is NaN or infinite, or all of an element are 0.
     """
     _check_finite(log_weights)
-    return 1 / (torch.softmax(log_weights, 0) ** 2).sum(0)
+    wide = log_weights.float() if torch.finfo(log_weights.dtype).bits == 16 else log_weights
+    return 1 / (torch.softmax(wide, 0) ** 2).sum(0)
 
 
 def _log_means(log_weights: Tensor, k: int) -> Tensor:

@@ -72,7 +72,8 @@ def mle_gaussian(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     _check_data(x)
     mean, variance = x.mean(0), x.var(0, correction=0)
-    if bool((variance <= 0).any()):
+    # Equal values are told by looking at them: the rounding of their mean leaves a variance above 0.
+    if bool(((x == x[:1]).all(0) | (variance <= 0)).any()):
         raise ValueError(f"{x.shape[0]} equal values have no most likely Gaussian (its variance shrinks to 0): give data that differ")
     return mean, variance
 
@@ -195,7 +196,8 @@ def likelihood_split(data: Tensor, log_q: Tensor) -> LikelihoodSplit:
     _check_data(data)
     if data.is_floating_point() or int(data.min()) < 0 or int(data.max()) >= log_q.shape[0]:
         raise ValueError(
-            f"data must be whole numbers in [0, {log_q.shape[0]}), the places of the values: got {data.dtype}, up to {float(data.max()):g}"
+            f"data must be whole numbers in [0, {log_q.shape[0]}), the places of the values: got {data.dtype}, "
+            f"from {float(data.min()):g} to {float(data.max()):g}"
         )
     log_p = torch.log(torch.bincount(data, minlength=log_q.shape[0]).to(log_q) / data.shape[0])
     return LikelihoodSplit(log_q[data].mean(), cross_entropy(log_p, log_p), kl_discrete(log_p, log_q))
@@ -205,6 +207,8 @@ def _climb(
     x: Tensor, mean: Tensor, log_variance: Tensor, direction: tuple[Tensor, Tensor], rate: float, height: float
 ) -> tuple[Tensor, Tensor, float] | None:
     """The next place and its log-likelihood, or None where no step along `direction` improves it."""
+    # A step tells the variance by a factor of e at most: far from the top the slope promises far more than the likelihood keeps.
+    rate = min(rate, 1 / max(float(direction[1].abs().max()), 1e-300))
     for _ in range(MAX_HALVINGS):
         there = mean + rate * direction[0], log_variance + rate * direction[1]
         higher = float(log_likelihood(x, there[0], there[1].exp()).sum())
@@ -218,3 +222,5 @@ def _climb(
 def _check_data(x: Tensor) -> None:
     if x.ndim == 0 or x.shape[0] == 0:
         raise ValueError(f"the data have shape {tuple(x.shape)}: give at least one datum, (n, ...)")
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        raise ValueError(f"the data hold {float(x[~x.isfinite()][0])}: give finite numbers")

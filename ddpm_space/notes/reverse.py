@@ -163,7 +163,8 @@ def learned_variance(share: Tensor, smaller: Coefficient, larger: Coefficient) -
 def x_0_from_eps(x_t: Tensor, eps: Tensor, alpha_bar_t: Coefficient) -> Tensor:
     """x_0 = (x_t - sqrt(1 - abar_t) eps) / sqrt(abar_t) [N8; Ho 2020 eq. 15]; x_t, eps (B, ...), alpha_bar_t in (0, 1]."""
     alpha_bar = as_float64(alpha_bar_t)
-    return cast(alpha_bar.rsqrt(), x_t) * x_t - cast(((1 - alpha_bar) / alpha_bar).sqrt(), x_t) * eps
+    # The difference first: where little signal is left the factor is large, and two overflows of half precision would make a NaN.
+    return cast(alpha_bar.rsqrt(), x_t) * (x_t - cast((1 - alpha_bar).sqrt(), x_t) * eps)
 
 
 @equation("N8.x_0_from_v")
@@ -205,4 +206,4 @@ def v_from_x_0(x_0: Tensor, x_t: Tensor, alpha_bar_t: Coefficient) -> Tensor:
 def v_from_eps(x_t: Tensor, eps: Tensor, alpha_bar_t: Coefficient) -> Tensor:
     """v = (eps - sqrt(1 - abar_t) x_t) / sqrt(abar_t) [N8, from the two definitions]; x_t, eps (B, ...), alpha_bar_t in (0, 1]."""
     alpha_bar = as_float64(alpha_bar_t)
-    return cast(alpha_bar.rsqrt(), x_t) * eps - cast(((1 - alpha_bar) / alpha_bar).sqrt(), x_t) * x_t
+    return cast(alpha_bar.rsqrt(), x_t) * (eps - cast((1 - alpha_bar).sqrt(), x_t) * x_t)

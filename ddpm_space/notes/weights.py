@@ -95,7 +95,8 @@ def continuous_bound(log_snr: Tensor, eps_mse: Tensor) -> Tensor:
     if n < 3 or n % 2 == 0:
         raise ValueError(f"{n} values of log SNR: Simpson's rule needs an odd number, at least 3")
     width = float(points[0] - points[-1]) / (n - 1)
-    if width <= 0 or float((points[:-1] - points[1:] - width).abs().max()) > 1e-9 * max(1.0, abs(width) * n):
+    rounding = 4 * torch.finfo(log_snr.dtype).eps * float(points.abs().max())
+    if not (width > 0 and float((points[:-1] - points[1:] - width).abs().max()) <= rounding):
         raise ValueError("log SNR must fall in equal steps, from little noise to much: use torch.linspace(high, low, n)")
     weight = torch.full((n,), 2.0, dtype=torch.float64)
     weight[1::2] = 4.0
