@@ -133,6 +133,14 @@ def test_kl_keeps_its_digits_for_any_ratio_of_variances(ratio: float) -> None:
     assert slope.item() == pytest.approx(expected_slope, rel=1e-9, abs=0)
 
 
+def test_kl_of_variances_too_far_apart_for_their_ratio() -> None:
+    zero, wide, narrow = torch.zeros(1, 1), torch.full((1, 1), 1e20), torch.full((1, 1), 1e-20)
+    assert kl_gaussian(zero, wide, zero, narrow).item() == math.inf
+    assert kl_gaussian(zero.double(), 1e200, zero.double(), 1e-200).item() == math.inf
+    assert kl_gaussian(zero, narrow, zero, wide).item() == pytest.approx((40 * math.log(10) - 1) / 2)
+    assert kl_gaussian(zero.double(), 1e-200, zero.double(), 1e200).item() == pytest.approx((400 * math.log(10) - 1) / 2)
+
+
 def test_kl_of_float32_means_uses_the_digits_of_float64_variances() -> None:
     mean, _, variance = images(6)
     close = kl_gaussian(mean.float(), variance * (1 + 1e-6), mean.float(), variance)

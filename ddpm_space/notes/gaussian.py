@@ -166,7 +166,9 @@ def kl_gaussian(mean_1: Tensor, variance_1: Coefficient, mean_2: Tensor, varianc
 
 
 def excess(value: Tensor, reference: Tensor) -> Tensor:
-    """r - 1 - log r for r = value / reference > 0, which is >= 0 and keeps its digits when r is close to 1 and when r is tiny."""
+    """r - 1 - log r for r = value / reference > 0, which is >= 0 and keeps its digits when r is close to 1 and when r is tiny; inf where r is."""
     change = (value - reference) / reference
-    # Near r = 1 the terms cancel, unless log1p sees the small difference; near r = 0 that difference has rounded to -1.
-    return change - torch.where(change < -0.5, torch.log(value / reference), torch.log1p(change.clamp(min=-0.5)))
+    # Near r = 1 the terms cancel, unless log1p sees the small difference; near r = 0 that difference has rounded to -1, and r itself may be
+    # too small for a float, which its root never is. An infinite r has a logarithm that is not.
+    near_zero = 2 * torch.log(value.sqrt() / reference.sqrt())
+    return change - torch.where(change < -0.5, near_zero, torch.log1p(change.clamp(min=-0.5, max=torch.finfo(change.dtype).max)))
