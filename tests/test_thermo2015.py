@@ -193,6 +193,26 @@ def test_kl_and_entropy_at_the_edges() -> None:
     torch.testing.assert_close(kl_bernoulli(edge, other), torch.tensor([0.0, 0.0, -math.log(0.75), math.inf], dtype=torch.float64))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_kl_of_close_bits_keeps_its_digits(dtype: torch.dtype) -> None:
+    p = torch.tensor([0.3, 0.01, 0.5, 0.999, 1e-6], dtype=dtype)
+    q = p - 1e-4 * p * (1 - p)
+    a, b = p.double(), q.double()
+    # With a Taylor series in q - p, good to the fourth power of it.
+    d = b - a
+    exact = d**2 / 2 * (1 / a + 1 / (1 - a)) - d**3 / 3 * (1 / a**2 - 1 / (1 - a) ** 2) + d**4 / 4 * (1 / a**3 + 1 / (1 - a) ** 3)
+    torch.testing.assert_close(kl_bernoulli(p, q).double(), exact, rtol=5e-3 if dtype == torch.float32 else 1e-7, atol=0)
+    near = torch.rand(20_000, generator=generator(), dtype=dtype)
+    away = (near * (1 + 1e-5 * torch.randn(20_000, generator=generator(1), dtype=dtype))).clamp(0, 1)
+    assert (kl_bernoulli(near, away) >= 0).all() and (kl_bernoulli(near, near) == 0).all()
+
+
+def test_gradient_of_the_kl_at_a_certain_bit() -> None:
+    certain, model = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64), torch.tensor([0.25, 0.25, 0.0], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(kl_bernoulli(certain, model).sum(), model)
+    torch.testing.assert_close(slope, torch.tensor([4 / 3, -4.0, 1.0], dtype=torch.float64))
+
+
 def test_gradient_of_a_bits_term_is_finite() -> None:
     logits = torch.zeros(4, 2, requires_grad=True)
     x_0, x_t = all_states(2).float(), all_states(2).flip(0).float()
@@ -268,3 +288,26 @@ def test_a_rate_that_is_no_chance_is_refused(rate: float) -> None:
 def test_a_chain_without_steps_is_refused() -> None:
     with pytest.raises(ValueError, match="num_steps = 0"):
         beta_erase(0)
+
+
+def test_half_a_step_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"num_steps = 2\.5: .* whole number"):
+        beta_erase(2.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("alpha_bar", [1.0, torch.tensor([0.5, 1.0])])
+def test_the_entropy_of_nothing_added_names_alpha_bar(alpha_bar: float | Tensor) -> None:
+    with pytest.raises(ValueError, match="alpha_bar_t = 1: "):
+        entropy_cumulative_gaussian(alpha_bar, 2)
+
+
+def test_empty_batches_give_empty_answers() -> None:
+    x = torch.zeros(0, 2, 3)
+    for value in (
+        log_null_gaussian(x),
+        log_null_bits(x),
+        moment_gaussian(x, 0.9, 0.1),
+        entropy_cumulative_bits(x, 0.5),
+        step_kl_bits(x, x, x, 0.4, 0.7),
+    ):
+        assert value.shape == (0,)

@@ -19,7 +19,7 @@ from ddpm_space.notes.thermo2015_binomial import checked_bits, entropy_bernoulli
 
 def summed(values: Tensor) -> Tensor:
     """Sum over the elements of each sample: (B, ...) to (B,)."""
-    return values.reshape(len(values), -1).sum(dim=1)
+    return values.flatten(1).sum(dim=1) if values.ndim > 1 else values
 
 
 @equation("N4.trajectory_log_ratio")
@@ -86,8 +86,14 @@ def entropy_cumulative_gaussian(alpha_bar_t: Coefficient, num_dims: int) -> Tens
         alpha_bar_t: in [0, 1), shape () or (B,); num_dims: d >= 1.
     Returns:
         float64 nats in alpha_bar_t's shape.
+    Raises:
+        ValueError: an alpha_bar_t >= 1.
     """
-    return num_dims * entropy(1 - as_float64(alpha_bar_t))
+    alpha_bar = as_float64(alpha_bar_t)
+    if not bool((alpha_bar < 1).all()):
+        wrong = alpha_bar[~(alpha_bar < 1)].reshape(-1)[0].item()
+        raise ValueError(f"alpha_bar_t = {wrong:g}: x_t is x_0 without noise and has no entropy as a density; pass one in [0, 1)")
+    return num_dims * entropy(1 - alpha_bar)
 
 
 @equation("N4.entropy_cumulative_bits")

@@ -13,6 +13,7 @@ from torch import Tensor
 from ddpm_space.notes.coefficients import Coefficient, as_float64, cast
 from ddpm_space.notes.entry import equation
 from ddpm_space.notes.forward import beta_between
+from ddpm_space.notes.gaussian import excess
 
 
 def checked_bits(x: Tensor, rate: float) -> Tensor:
@@ -37,8 +38,10 @@ def beta_erase(num_steps: int) -> Tensor:
     Returns:
         float64 (T,), from 1/T up to 1 at the last step, after which nothing of the data is left.
     Raises:
-        ValueError: T < 1.
+        ValueError: T < 1, or not a whole number.
     """
+    if not float(num_steps).is_integer():
+        raise ValueError(f"num_steps = {num_steps}: a chain has a whole number of steps, pass an int")
     if num_steps < 1:
         raise ValueError(f"num_steps = {num_steps}: a chain has at least one step")
     return 1 / torch.arange(num_steps, 0, -1, dtype=torch.float64)
@@ -150,10 +153,19 @@ def entropy_bernoulli(probability: Tensor) -> Tensor:
 def kl_bernoulli(probability_1: Tensor, probability_2: Tensor) -> Tensor:
     """KL(B(p_1) || B(p_2)) = p_1 log(p_1 / p_2) + (1 - p_1) log((1 - p_1) / (1 - p_2)) [N4; Kullback, Leibler 1951].
 
+    Formed as p_1 e(p_2 / p_1) + (1 - p_1) e((1 - p_2) / (1 - p_1)), e(r) = r - 1 - log r >= 0: what that adds to the two logarithms is 0 in all,
+    and close laws keep their digits.
+
     Args:
         probability_1, probability_2: (B, ...) in [0, 1].
     Returns:
-        (B, ...) nats, element by element; infinite where the second law forbids what the first allows.
+        (B, ...) nats >= 0, element by element; infinite where the second law forbids what the first allows.
     """
-    cross = -torch.special.xlogy(probability_1, probability_2) - torch.special.xlog1py(1 - probability_1, -probability_2)
-    return cross - entropy_bernoulli(probability_1)
+    return _outcome(probability_1, probability_2) + _outcome(1 - probability_1, 1 - probability_2)
+
+
+def _outcome(true: Tensor, model: Tensor) -> Tensor:
+    """true e(model / true) = model - true - true log(model / true) of one outcome; `model` itself where `true` is 0."""
+    possible = true > 0
+    one = torch.ones((), dtype=true.dtype, device=true.device)
+    return torch.where(possible, true * excess(torch.where(possible, model, one), torch.where(possible, true, one)), model)
