@@ -8,6 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ddpm_space.notes import potentials
+from ddpm_space.notes.checks.particles import check_stationary_density
+from ddpm_space.notes.entry import Measured
 from ddpm_space.notes.potentials import (
     POTENTIALS,
     DoubleWell,
@@ -82,6 +85,27 @@ def test_the_stationary_law_of_a_harmonic_well_is_gaussian() -> None:
     plane = stationary_density(Harmonic(2.0), 3.0, x[::10], x[::20])
     both = torch.distributions.Normal(point(0.0), point(1.5).sqrt()).log_prob(x).exp()
     assert plane.shape == (201, 101) and float((plane - both[::10, None] * both[None, ::20]).abs().max()) < 1e-8
+
+
+def passed(measured: Measured) -> bool:
+    return measured.error <= measured.tolerance
+
+
+def test_the_registry_check_tells_a_law_that_only_shares_steins_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half as much again here and there, so that the four test functions and the total probability do not notice."""
+
+    def wrong(potential, kT: Tensor, x: Tensor) -> Tensor:
+        slope = -force(potential, x[:, None])[:, 0]
+        one = torch.ones_like(x)
+        stein = [f * slope - kT * df for f, df in ((one, 0 * x), (x, one), (x**2, 2 * x), (x.sin(), x.cos()))]
+        bumps = torch.exp(-((x - torch.linspace(-1.2, 1.2, 8).double()[:, None]) ** 2))
+        right = stationary_density(potential, kT, x)
+        unseen = torch.linalg.svd(torch.trapezoid(torch.stack([one, *stein])[:, None] * bumps * right, x))[2][-1] @ bumps
+        return right * (1 + 0.5 * unseen / unseen.abs().max())
+
+    assert passed(check_stationary_density(torch.Generator().manual_seed(0)))
+    monkeypatch.setattr(potentials, "stationary_density", wrong)
+    assert not passed(check_stationary_density(torch.Generator().manual_seed(0)))
 
 
 def test_a_hard_wall_has_no_density() -> None:
