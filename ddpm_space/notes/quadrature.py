@@ -25,7 +25,10 @@ MAX_PIECES = 100_000
 """Pieces looked at together before a function counts as noise; a jump or a pole takes two a halving."""
 
 BLOCK = 10_000
-"""Intervals integrated together: bounds the memory."""
+"""Pieces that are begun with together: bounds the memory."""
+
+PIECES = 16
+"""Pieces of equal width that an interval is begun with; one only where there are more than BLOCK intervals."""
 
 
 @cache
@@ -67,6 +70,8 @@ def integrate(function: Callable[[Tensor], Tensor], edges: Tensor) -> Tensor:
     """Integrate `function` over each interval between neighbouring edges, to about 12 digits of that interval's integral.
 
     A piece is halved until 10 and 20 nodes agree on it and foretell its ends, so that a jump or an integrable pole costs time, not digits.
+    What no node meets cannot be seen: a bump is found for certain where it is wider than 1/200 of its interval (1/13 where there are more than
+    10,000 intervals), a narrower one where it meets a node or the end of a piece. Put edges at its sides, or use more intervals.
 
     Args:
         function: float64 tensor of any shape -> same shape, or a number; edges: (n + 1,) ascending.
@@ -78,18 +83,28 @@ def integrate(function: Callable[[Tensor], Tensor], edges: Tensor) -> Tensor:
     edges = torch.as_tensor(edges, dtype=torch.float64, device="cpu")
     if edges.ndim != 1 or len(edges) < 2 or not bool((edges[1:] > edges[:-1]).all()):
         raise ValueError("edges must be at least two numbers in ascending order")
-    return torch.cat([_integrate_block(function, edges[start : start + BLOCK + 1]) for start in range(0, len(edges) - 1, BLOCK)])
+    pieces = PIECES if len(edges) - 1 <= BLOCK else 1
+    block = BLOCK // pieces
+    return torch.cat([_integrate_block(function, edges[start : start + block + 1], pieces) for start in range(0, len(edges) - 1, block)])
 
 
-def _integrate_block(function: Callable[[Tensor], Tensor], edges: Tensor) -> Tensor:
-    left, right, owner = edges[:-1], edges[1:], torch.arange(len(edges) - 1)
-    total, scale = torch.zeros(len(owner), dtype=torch.float64), None
+def _integrate_block(function: Callable[[Tensor], Tensor], edges: Tensor, pieces: int) -> Tensor:
+    inner = edges[:-1, None] + edges.diff()[:, None] * torch.arange(pieces, dtype=torch.float64) / pieces
+    # Rounding of edges that lie close together must leave no piece empty.
+    if not bool((torch.cat([inner, edges[1:, None]], 1).diff() > 0).all()):
+        inner = edges[:-1, None]
+    left, right = inner.reshape(-1), torch.cat([inner[:, 1:], edges[1:, None]], 1).reshape(-1)
+    owner = torch.arange(len(edges) - 1).repeat_interleave(inner.shape[1])
+    total = torch.zeros(len(edges) - 1, dtype=torch.float64)
+    settled = torch.zeros_like(total)
     for _ in range(MAX_HALVINGS):
         fine, coarse, surprise = _estimates(function, left, right)
-        scale = fine.abs() if scale is None else scale
+        # The integral of |function| as far as it is known now: the first look may miss most of it.
+        scale = settled.index_add(0, owner, fine.abs())
         allowed = scale[owner]
         done = ((fine - coarse).abs() <= RELATIVE_TOLERANCE * allowed) & (surprise <= PROBE_TOLERANCE * allowed)
         total.index_add_(0, owner[done], fine[done])
+        settled.index_add_(0, owner[done], fine[done].abs())
         if bool(done.all()):
             return total
         left, right, owner = left[~done], right[~done], owner[~done]
@@ -100,6 +115,7 @@ def _integrate_block(function: Callable[[Tensor], Tensor], edges: Tensor) -> Ten
             if not bool(fits[narrow].all()):
                 break
             total.index_add_(0, owner[narrow], fine[~done][narrow])
+            settled.index_add_(0, owner[narrow], fine[~done][narrow].abs())
             left, middle, right, owner = left[~narrow], middle[~narrow], right[~narrow], owner[~narrow]
             if len(left) == 0:
                 return total
@@ -108,7 +124,7 @@ def _integrate_block(function: Callable[[Tensor], Tensor], edges: Tensor) -> Ten
             break
     raise ValueError(
         f"the integral does not converge near {float(left[0]):.6g}: the function must be computed in float64, and be bounded there or have an "
-        f"integrable pole at 0"
+        f"integrable pole at 0; if it is, use more or smaller steps"
     )
 
 
