@@ -209,7 +209,7 @@ def test_a_narrow_bump_is_not_lost(start: float, width: float, height: float, st
         (lambda: NoiseSchedule.from_continuous(song_beta, 10, horizon=0.0), "horizon = 0: use a finite number > 0"),
         (
             lambda: NoiseSchedule.from_continuous(lambda s: s - 0.5, 10),
-            r"beta\(s\) = -0.(5|49\d*) at s = 2.1\d*e-05: a rate of noising cannot be negative",
+            r"= -0.(5|49\d*) at s = 2.1\d*e-05: a rate .* cannot be negative",
         ),
         (lambda: NoiseSchedule.from_continuous(lambda s: 1 / s, 10), "does not converge near 0.*more or smaller steps"),
         (lambda: NoiseSchedule.from_continuous(lambda s: s.float().sqrt(), 10), "does not converge .* must be computed in float64"),
