@@ -12,7 +12,7 @@ from ddpm_space.mistakes.formulas import RIGHT, Formulas
 from ddpm_space.notes.chain import ancestral_step, chain_alpha_bars
 from ddpm_space.notes.coefficients import Coefficient, as_float64, cast, draw_eps
 from ddpm_space.notes.forward import q_cumulative, q_step
-from ddpm_space.notes.reverse import beta_tilde, p_reverse
+from ddpm_space.notes.reverse import beta_tilde, p_reverse_sample
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,6 @@ def _step_with_variance_as_std(
     generator: torch.Generator | None = None,
 ) -> Tensor:
     return ancestral_step(x_0_hat, x_t, alpha_bar_t, alpha_bar_s, as_float64(sigma2_t) ** 2, eps=eps, generator=generator)
-
-
-def _step_with_noise_to_the_end(
-    x_0_hat: Tensor,
-    x_t: Tensor,
-    alpha_bar_t: Coefficient,
-    alpha_bar_s: Coefficient,
-    sigma2_t: Coefficient,
-    *,
-    eps: Tensor | None = None,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    mean, variance = p_reverse(x_0_hat, x_t, alpha_bar_t, alpha_bar_s, sigma2_t)
-    return mean + cast(variance.sqrt(), x_t) * draw_eps(x_t, eps, generator)
 
 
 def _std_for_beta_tilde(alpha_bar_t: Coefficient, alpha_bar_s: Coefficient) -> Tensor:
@@ -160,7 +146,7 @@ _ALL = (
         "最后一步仍然加噪声：σ_1 z 直接留在了结果里。",
         "Noise is added at the last step too: sigma_1 z stays in the result.",
         "ancestral_step",
-        _step_with_noise_to_the_end,
+        p_reverse_sample,
         ("N8.ancestral_step",),
         "reverse",
         variance_type="fixed_large",

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddpm_space.notes.coefficients import Coefficient, as_float64, cast, draw_eps
+from ddpm_space.notes.coefficients import Coefficient, as_float64
 from ddpm_space.notes.entry import equation
-from ddpm_space.notes.reverse import p_reverse
+from ddpm_space.notes.reverse import p_reverse_sample
 
 
 @equation("N6.chain_alpha_bars")
@@ -84,6 +84,5 @@ def ancestral_step(
     Returns:
         x_s (B, ...).
     """
-    mean, variance = p_reverse(x_0_hat, x_t, alpha_bar_t, alpha_bar_s, sigma2_t)
-    sigma = torch.where(as_float64(alpha_bar_s) == 1, 0.0, variance.sqrt())
-    return mean + cast(sigma, x_t) * draw_eps(x_t, eps, generator)
+    sigma2 = torch.where(as_float64(alpha_bar_s) == 1, 0.0, as_float64(sigma2_t))
+    return p_reverse_sample(x_0_hat, x_t, alpha_bar_t, alpha_bar_s, sigma2, eps=eps, generator=generator)
