@@ -17,6 +17,12 @@ import yaml
 from ddpm_space.denoiser import PREDICTION_TYPES
 from ddpm_space.scheduler_parts.stock_schedules import BETA_SCHEDULES
 
+CROPS = ("center", "random", "stretch")
+VARIANCES = ("fixed", "learned_range")
+TIMESTEP_SAMPLINGS = ("stratified", "uniform", "loss_aware")
+LR_SCHEDULES = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup")
+FEATURES = ("auto", "mnist", "fashion_mnist", "inception")
+TRACKERS = ("tensorboard", "trackio", "wandb")
 PRESETS = Path(__file__).resolve().parent / "configs"
 
 
@@ -36,13 +42,21 @@ class TrainConfig:
     # What is learned, and where the result goes
     dataset: str = option("bundled", "'bundled', a parquet file, a folder of pictures or of parquet files, or a data set's id on the Hub")
     dataset_split: str = option("train", "which split of it")
+    dataset_config: str | None = option(None, "which configuration of a data set on the Hub, where it has several")
+    dataset_revision: str | None = option(None, "branch, tag or commit of a data set on the Hub")
     image_column: str | None = option(None, "the column with the images; by default the only one there is")
+    streaming: bool = option(False, "read the data set while training instead of before it; for sets that do not fit on the disk")
+    shuffle_buffer: int = option(10_000, "pictures that a stream is shuffled among")
+    skip_broken: bool = option(False, "leave out pictures that cannot be read, and count them, instead of stopping")
+    memory_limit_gb: float = option(4.0, "decoded pictures are kept in memory up to this many GB; larger sets are decoded anew at each use")
     output_dir: str = option("runs/mnist", "folder for the checkpoints, the sample grids and the finished model")
     seed: int = option(0, "fixes weights, order of the images, timesteps and noise")
 
     # The network: diffusers' UNet2DModel
-    resolution: int = option(28, "height and width in pixels; other pictures are cropped to the middle square and resampled")
-    channels: int = option(1, "1 for gray, 3 for RGB")
+    resolution: int = option(28, "height and width in pixels")
+    crop: str = option("center", "how other pictures become square: shorter side to the resolution and cut, or both sides stretched", CROPS)
+    flip: bool = option(False, "mirror every other picture, at random; wrong for digits and letters")
+    channels: int = option(1, "1 for gray, 3 for RGB, 4 for RGB with transparency; other numbers need a column of arrays")
     block_out_channels: tuple[int, ...] = option((32, 64, 64), "width of each level; every level after the first halves the image")
     layers_per_block: int = option(1, "residual blocks in a level")
     attention_levels: tuple[int, ...] = option((2,), "levels with self-attention, 0 is full resolution (the middle always has it)")
@@ -60,12 +74,18 @@ class TrainConfig:
     prediction_type: str = option("v_prediction", "what the network predicts", PREDICTION_TYPES)
     min_snr_gamma: float | None = option(None, "weight the loss by min(SNR, gamma) in terms of x_0; none: plain mean squared error")
 
+    variance: str = option("fixed", "'learned_range': the network also predicts the reverse variances (Nichol 2021)", VARIANCES)
+    vlb_weight: float = option(0.001, "weight of the variational bound beside the squared error, with learned variances")
+    timestep_sampling: str = option("stratified", "how timesteps are drawn; 'loss_aware' favours those with a large bound term", TIMESTEP_SAMPLINGS)
+
     # Optimisation
     train_images: int = option(600_000, "images to learn from in all, repeats counted; the learning rate ends its decay there")
-    batch_size: int = option(64, "images a step, on each process")
+    batch_size: int = option(64, "images in one forward pass of each process")
+    gradient_accumulation_steps: int = option(1, "forward and backward passes for one step of the optimizer")
     learning_rate: float = option(2e-3, "highest learning rate")
-    lr_schedule: str = option("linear", "how it falls to zero after the warm-up", ("linear", "cosine", "constant"))
+    lr_schedule: str = option("linear", "how it changes after the warm-up, in diffusers' words; 'constant' has no warm-up", LR_SCHEDULES)
     lr_warmup_steps: int = option(100, "steps in which it rises from zero")
+    adam_beta1: float = option(0.9, "horizon of Adam's first moment")
     adam_beta2: float = option(0.99, "horizon of Adam's second moment; short, since the run is short")
     weight_decay: float = option(0.0, "AdamW's weight decay")
     max_grad_norm: float = option(1.0, "gradients are scaled down to this norm")
@@ -83,6 +103,25 @@ class TrainConfig:
     checkpoint_every: int = option(50_000, "images between two checkpoints; 0 for none")
     keep_checkpoints: int = option(2, "older checkpoints are removed")
     resume: str | None = option(None, "'latest', or a checkpoint folder: go on with a run instead of starting one")
+    trackers: tuple[str, ...] = option((), "where else the log goes: tensorboard, trackio, wandb")
+    tracker_project: str = option("ddpm_space", "the project's name there")
+    dry_run: bool = option(False, "print what the run would be (network, cost, schedule) and stop; no data are read")
+
+    # Evaluation
+    eval_split: str = option("test", "the split held out; a set without it gives up eval_images pictures of its training split")
+    eval_every: int = option(0, "images between two evaluations; 0 for the end only")
+    eval_images: int = option(64, "held-out images whose bits/dim are estimated; 0 for none")
+    eval_terms: int = option(99, "network evaluations for each of them")
+    eval_samples: int = option(0, "samples drawn for the Frechet distance at the end; 0 for none")
+    eval_steps: int = option(100, "reverse steps of those samples")
+    features: str = option("auto", "feature network of the Frechet distance; 'auto' takes the one that fits the data", FEATURES)
+
+    # The Hub (the token comes from HF_TOKEN or a login, never from an option)
+    push_to_hub: bool = option(False, "upload the finished model; the right to write is proved before training")
+    hub_model_id: str | None = option(None, "where to: user/name")
+    hub_private: bool = option(False, "make the repository private")
+    hub_revision: str | None = option(None, "branch to push to; made where there is none")
+    hub_create_pr: bool = option(False, "open a pull request instead of writing to the branch")
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -91,19 +130,19 @@ class TrainConfig:
                 raise ConfigError(f"{item.name} = '{value}': use one of {', '.join(choices)}")
         positive = (
             "resolution num_train_timesteps train_images batch_size layers_per_block norm_num_groups attention_head_dim log_every "
-            "sample_images sample_steps keep_checkpoints learning_rate max_grad_norm"
+            "sample_images sample_steps keep_checkpoints learning_rate max_grad_norm channels shuffle_buffer memory_limit_gb "
+            "gradient_accumulation_steps eval_terms eval_steps"
         )
         for name in positive.split():
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: use a number above 0")
-        for name in ("lr_warmup_steps", "sample_every", "checkpoint_every", "weight_decay", "seed", "cpu_threads"):
+        not_negative = "lr_warmup_steps sample_every checkpoint_every weight_decay seed cpu_threads vlb_weight eval_every eval_images eval_samples"
+        for name in not_negative.split():
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: use 0 or more")
-        for name in ("ema_decay", "adam_beta2", "dropout"):
+        for name in ("ema_decay", "adam_beta1", "adam_beta2", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: use at least 0 and below 1")
-        if self.channels not in (1, 3):
-            raise ConfigError(f"channels = {self.channels}: use 1 (gray) or 3 (RGB)")
         if self.train_images < self.batch_size:
             raise ConfigError(f"train_images = {self.train_images} is less than one batch of {self.batch_size}: raise it or lower batch_size")
         if self.sample_steps > self.num_train_timesteps:
@@ -186,7 +225,7 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
     try:
         if inner and not optional:
             parts = value.replace(",", " ").split() if isinstance(value, str) else value if isinstance(value, (list, tuple)) else [value]
-            return tuple(_whole(part) for part in parts)
+            return tuple(str(part) if inner[0] is str else _whole(part) for part in parts)
         if kind is bool:
             if not isinstance(value, bool):
                 raise ValueError
