@@ -1,10 +1,13 @@
-"""What a run says while it works: a bar on a terminal, plain lines in a file, and log.jsonl for plots."""
+"""What a run says while it works: a bar on a terminal, plain lines in a file, log.jsonl for plots, and the trackers."""
 
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,20 +17,43 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 LINE_EVERY = 15.0
 """Seconds between two lines where there is no terminal for a bar."""
 
+LOG = "log.jsonl"
+
 
 class Reporter:
-    """Progress of the main process; the others say nothing."""
+    """Progress of the main process; the others say nothing.
 
-    def __init__(self, run: Path, steps: int, first_step: int, images_a_step: int, is_main: bool) -> None:
+    Args:
+        run: folder of the run, where log.jsonl is kept; a resumed run goes on in it, without what it had logged after its checkpoint.
+        steps: of the whole run; first_step: where this process began; images_a_step: on all processes; is_main: whether this one speaks.
+        seconds: of training before first_step.
+        track: where metrics go besides, called as track(metrics, step=...), such as `accelerator.log`.
+        utilisation: images/s -> share of the machine's arithmetic that the network's FLOPs make up; None leaves it out.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        steps: int,
+        first_step: int,
+        images_a_step: int,
+        is_main: bool,
+        *,
+        seconds: float = 0.0,
+        track: Callable[..., Any] | None = None,
+        utilisation: Callable[[float], float] | None = None,
+    ) -> None:
         self.run, self.steps, self.first_step, self.images_a_step, self.is_main = run, steps, first_step, images_a_step, is_main
+        self.track, self.utilisation = track, utilisation
         self.bar: Progress | None = None
         self.file: IO[str] | None = None
-        self.last_line, self.start = 0.0, time.monotonic()
+        self.last_line, self.last = 0.0, (first_step, seconds)
 
     def __enter__(self) -> Reporter:
         if self.is_main:
             self.run.mkdir(parents=True, exist_ok=True)
-            self.file = (self.run / "log.jsonl").open("a", encoding="utf-8")
+            forget_after(self.run / LOG, self.first_step)
+            self.file = (self.run / LOG).open("a", encoding="utf-8")
             if sys.stderr.isatty():
                 columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn())
                 self.bar = Progress(*columns, console=Console(stderr=True))
@@ -41,19 +67,67 @@ class Reporter:
         if self.file:
             self.file.close()
 
-    def log(self, step: int, loss: float, rate: float, norm: float, seconds: float) -> None:
-        """Report the mean loss since the last call."""
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Report some numbers of a step: to log.jsonl, to the trackers and, where they tell of training, on the screen.
+
+        Args:
+            step: steps done; metrics: by name. "seconds", the time spent on training since the run began, becomes images/s since the last such call;
+                with it "loss" is expected too.
+        """
         if self.file is None:
             return
-        images, now = step * self.images_a_step, time.monotonic()
-        entry = {"step": step, "images": images, "loss": loss, "learning_rate": rate, "gradient_norm": norm, "seconds": round(seconds, 2)}
-        self.file.write(json.dumps(entry) + "\n")
+        if "seconds" in metrics:
+            metrics = {**metrics, "seconds": round(metrics["seconds"], 2), **self._speed(step, metrics["seconds"])}
+        entry = {"step": step, "images": step * self.images_a_step, **metrics}
+        # JSON has no word for NaN.
+        self.file.write(json.dumps({name: value if math.isfinite(value) else None for name, value in entry.items()}) + "\n")
         self.file.flush()
-        speed = (step - self.first_step) * self.images_a_step / (now - self.start)
-        text = f"loss {loss:.4f}  {speed:.0f} images/s"
+        if self.track:
+            self.track({name: value for name, value in entry.items() if name != "step"}, step=step)
+        if "images_per_second" in metrics:
+            self._show(step, metrics)
+
+    def note(self, text: str) -> None:
+        """Say one sentence, above the bar if there is one."""
+        if self.bar:
+            self.bar.console.print(text, markup=False, highlight=False)
+        elif self.is_main:
+            print(text, file=sys.stderr, flush=True)
+
+    def _speed(self, step: int, seconds: float) -> dict[str, float]:
+        (last_step, last_seconds), self.last = self.last, (step, seconds)
+        if not (step > last_step and seconds > last_seconds):
+            return {}
+        speed = (step - last_step) * self.images_a_step / (seconds - last_seconds)
+        return {"images_per_second": speed, **({"utilisation": self.utilisation(speed)} if self.utilisation else {})}
+
+    def _show(self, step: int, metrics: dict[str, float]) -> None:
+        speed, now = metrics["images_per_second"], time.monotonic()
+        text = f"loss {metrics.get('loss', math.nan):.4f}  {speed:.0f} images/s"
+        if "utilisation" in metrics:
+            text += f"  {metrics['utilisation']:.0%} of peak"
         if self.bar:
             self.bar.update(self.task, completed=step, description=text)
         elif now - self.last_line >= LINE_EVERY or step == self.steps:
             self.last_line = now
             left = (self.steps - step) * self.images_a_step / speed
             print(f"step {step}/{self.steps}  {text}  {left / 60:.1f} min left", file=sys.stderr, flush=True)
+
+
+def forget_after(log: Path, step: int) -> None:
+    """Take out of a log what a run wrote after the checkpoint that it now goes on from, and a line that was cut short when it was killed."""
+    if not log.is_file():
+        return
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = [line for line in lines if _step(line) <= step]
+    if len(kept) < len(lines):
+        draft = log.with_name(f".{log.name}.draft")
+        draft.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        os.replace(draft, log)
+
+
+def _step(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError):
+        return math.inf

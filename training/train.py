@@ -108,7 +108,8 @@ class Trainer:
                 done = step + 1
                 if done % config.log_every == 0 or done == self.steps:
                     self.loss = self.average(losses)
-                    reporter.log(done, self.loss, rate, float(norm), self.seconds)
+                    numbers = {"loss": self.loss, "learning_rate": rate, "gradient_norm": float(norm), "seconds": self.seconds}
+                    reporter.log(done, numbers)
                     losses.clear()
                 if self.is_due(done, config.sample_every):
                     self.save_grid(done)
