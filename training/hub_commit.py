@@ -1,0 +1,125 @@
+"""One commit on the Hub, sent until it is there: what passes is tried again, what does not is told with its fix."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import httpx
+
+WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds before each further attempt at a commit."""
+
+Operation: TypeAlias = CommitOperationAdd | CommitOperationDelete
+
+
+class HubError(RuntimeError):
+    """The Hub did not take it; the message names the reason and the fix, and never a token."""
+
+
+def commit(
+    api: HfApi,
+    repo_id: str,
+    operations: Callable[[], Sequence[Operation]],
+    message: str,
+    *,
+    repo_type: str = "model",
+    revision: str | None = None,
+    create_pr: bool = False,
+) -> CommitInfo:
+    """Make one commit, again after a fault that passes: what was uploaded by then is not sent twice.
+
+    Args:
+        operations: makes them anew for each attempt, since the client marks the ones it has seen.
+    Raises:
+        the client's errors, for `explained` to tell.
+    """
+    for wait in (*WAITS, None):
+        try:
+            return api.create_commit(
+                repo_id, operations(), commit_message=message, repo_type=repo_type, revision=revision, create_pr=create_pr or None
+            )
+        except (HfHubHTTPError, httpx.HTTPError, ConnectionError) as error:
+            if wait is None or not _passes(error):
+                raise
+            print(f"the Hub did not take the commit ({_short(api, error)}): again in {wait:g} s", file=sys.stderr, flush=True)
+            time.sleep(wait)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def token_of(api: HfApi) -> str | None:
+    """The token that a client sends: its own, or that of HF_TOKEN or the login; None if there is none, or it shall not be sent."""
+    if api.token is False:
+        return None
+    return api.token if isinstance(api.token, str) else get_token()
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a later attempt can succeed: the server's own faults, too many requests, a commit of someone else in between, a cut connection."""
+    if isinstance(error, OfflineModeIsEnabled):
+        return False
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        return status >= 500 or status in (408, 412, 429)
+    return True
+
+
+@contextmanager
+def explained(api: HfApi, repo_id: str, fix: str = "") -> Iterator[None]:
+    """Turn what the client raises into one HubError.
+
+    Args:
+        repo_id: where to; fix: what to do once the cause is gone, added to the message.
+    """
+    try:
+        yield
+    except (HfHubHTTPError, httpx.HTTPError, ConnectionError, LocalTokenNotFoundError, ValueError) as error:
+        raise HubError(_reason(api, repo_id, error) + (f" {fix}" if fix else "")) from error
+
+
+def _reason(api: HfApi, repo_id: str, error: Exception) -> str:
+    said, status = _short(api, error), error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set, and nothing can be pushed without the Hub: unset it."
+    if isinstance(error, LocalTokenNotFoundError) or (status == 401 and not token_of(api)):
+        return f"there is no token to push '{repo_id}' with: run `hf auth login`, or set HF_TOKEN to a token with the role write."
+    if status == 401:
+        return f"{api.endpoint} does not know the token ({said}): make a new one and run `hf auth login`; HF_TOKEN, where set, is taken first."
+    if status == 403:
+        return (
+            f"the token may not write to '{repo_id}' ({said}): use a token with the role write, and a name under your own user or organisation, "
+            "or --hub_create_pr to propose it to its owner."
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return f"'{repo_id}' has no such branch or pull request any more ({said}): give another --hub_revision."
+    if isinstance(error, RepositoryNotFoundError):
+        return f"{api.endpoint} shows no '{repo_id}' to this token: check the name, and that the token may see it."
+    if isinstance(error, HFValidationError):
+        return f"'{repo_id}' is no name of a repository ({said}): use user/name with letters, digits, '-', '_' and '.'."
+    if status is not None:
+        return f"{api.endpoint} refused with status {status} ({said})."
+    if isinstance(error, ValueError):
+        return f"the Hub does not accept what was to be pushed ({said})."
+    return f"{api.endpoint} cannot be reached ({said}): check the network; HF_ENDPOINT names another Hub."
+
+
+def _short(api: HfApi, error: Exception) -> str:
+    """One line of an error, without a token."""
+    text = " ".join((str(error) or type(error).__name__).split())
+    secret = token_of(api)
+    if secret:
+        text = text.replace(secret, "***")
+    return re.sub(r"\bhf_\w{8,}", "hf_***", text)[:300]
