@@ -13,7 +13,7 @@ import torch
 
 from training.card import model_card
 from training.config import ConfigError, make_config
-from training.model import build_scheduler, build_unet, replaced_folder, save_pipeline
+from training.model import build_scheduler, build_unet, save_pipeline
 
 TINY = {"resolution": 8, "block_out_channels": (8, 8), "attention_levels": (), "attention_head_dim": 8, "norm_num_groups": 4, "sample_steps": 5}
 TINY |= {"num_train_timesteps": 40, "mixed_precision": "no"}
@@ -59,22 +59,6 @@ def test_starting_from_a_model_takes_its_network_and_refuses_other_channels(tiny
         build_unet(make_config({**TINY, "init_from": str(tiny_pipeline), "channels": 3}))
     with pytest.raises(ConfigError, match=r"use 8 or 10"):
         build_unet(make_config({**TINY, "init_from": str(tiny_pipeline), "resolution": 9}))
-
-
-def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    for text in ("first", "second"):
-        with replaced_folder(folder) as draft:
-            (draft / "inner").mkdir()
-            (draft / "inner" / "file").write_text(text)
-            if folder.exists():
-                assert (folder / "inner" / "file").read_text() == "first"
-        assert (folder / "inner" / "file").read_text() == text
-    with pytest.raises(OSError, match="disk full"), replaced_folder(folder) as draft:
-        (draft / "file").write_text("half")
-        raise OSError("disk full")
-    assert (folder / "inner" / "file").read_text() == "second"
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 PLAIN = """

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from diffusers import DDPMPipeline, UNet2DModel
+from torch import Tensor
 
+from ddpm_space.likelihood import check_chain
 from ddpm_space.models import locate
 from ddpm_space.pipeline_folder import ModelError, read_folder
 from ddpm_space.scheduler import NotesDDPMScheduler
 from training.config import ConfigError, TrainConfig
+from training.folders import replaced_folder
+
+RAW = "raw"
+"""Variant of the trained weights as they are, beside the averaged ones: `DDPMPipeline.from_pretrained(..., variant="raw")`."""
 
 
 def build_unet(config: TrainConfig) -> UNet2DModel:
@@ -33,7 +35,7 @@ def build_unet(config: TrainConfig) -> UNet2DModel:
     return UNet2DModel(
         sample_size=config.resolution,
         in_channels=config.channels,
-        out_channels=config.channels,
+        out_channels=output_channels(config),
         layers_per_block=config.layers_per_block,
         block_out_channels=config.block_out_channels,
         down_block_types=tuple("AttnDownBlock2D" if level in config.attention_levels else "DownBlock2D" for level in levels),
@@ -42,6 +44,11 @@ def build_unet(config: TrainConfig) -> UNet2DModel:
         norm_num_groups=config.norm_num_groups,
         dropout=config.dropout,
     )
+
+
+def output_channels(config: TrainConfig) -> int:
+    """Channels that the network returns: with a learned variance one more for each of the image."""
+    return config.channels * (2 if config.variance == "learned_range" else 1)
 
 
 def check_shape(config: TrainConfig) -> None:
@@ -79,10 +86,16 @@ def _load_unet(config: TrainConfig) -> UNet2DModel:
     except ModelError as error:
         raise ConfigError(f"init_from: {error}") from error
     unet = UNet2DModel.from_pretrained(str(parts.unet_folder), use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
-    if unet.config.in_channels != config.channels or unet.config.out_channels != config.channels:
+    inputs, outputs = unet.config.in_channels, unet.config.out_channels
+    if inputs != config.channels:
         raise ConfigError(
-            f"init_from: the network of '{source}' has {unet.config.in_channels} channels in and {unet.config.out_channels} out, "
-            f"but channels = {config.channels}: set channels, or start from another model"
+            f"init_from: the network of '{source}' has {inputs} channels, but channels = {config.channels}: set channels, or start from another model"
+        )
+    if outputs != output_channels(config):
+        fix = "learned_range" if outputs == 2 * inputs else "fixed"
+        raise ConfigError(
+            f"init_from: the network of '{source}' returns {outputs} channels for {inputs} of the image, which is not variance = {config.variance}: "
+            f"set variance = {fix}, or start from another model"
         )
     _check_size(config.resolution, len(unet.config.block_out_channels))
     unet.register_to_config(sample_size=config.resolution)
@@ -93,7 +106,8 @@ def build_scheduler(config: TrainConfig) -> NotesDDPMScheduler:
     """Make the scheduler of a config, and refuse one that no model should be trained on.
 
     Raises:
-        ConfigError: x_T is not noise, eps-prediction at zero terminal SNR, a beta of 1 or more; with the number and the fix.
+        ConfigError: x_T is not noise, eps-prediction at zero terminal SNR, a beta of 1 or more, an image that is lost long before x_T; with the
+            number and the fix.
     """
     with warnings.catch_warnings():
         # What the scheduler warns of is an error here.
@@ -106,68 +120,49 @@ def build_scheduler(config: TrainConfig) -> NotesDDPMScheduler:
                 beta_end=config.beta_end,
                 prediction_type=config.prediction_type,
                 rescale_betas_zero_snr=config.rescale_betas_zero_snr,
+                variance_type="learned_range" if config.variance == "learned_range" else "fixed_small",
             )
         except ValueError as error:
             raise ConfigError(f"the noise schedule cannot be built: {error}") from error
     if scheduler.problems:
         raise ConfigError(f"training is refused: {scheduler.problems[0]}")
+    try:
+        check_chain(scheduler.schedule)
+    except ValueError as error:
+        raise ConfigError(f"training is refused: {error}, or a smaller num_train_timesteps") from error
     return scheduler
 
 
-@contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder that takes the place of `folder` once everything in it is on the disk; after an error nothing has changed.
-
-    A reader, or a run that is killed at any moment, sees the old folder or the new one, never a half-written one.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        draft.chmod(0o755)
-        yield draft
-        for path in [*draft.rglob("*"), draft]:
-            _flush(path)
-        if folder.exists():
-            # A folder cannot be swapped for another in one step on every system: the old one steps aside first.
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-            folder.rename(old / folder.name)
-            draft.rename(folder)
-            shutil.rmtree(old)
-        else:
-            draft.rename(folder)
-        _flush(folder.parent)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return  # Windows cannot open a folder
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def save_pipeline(unet: UNet2DModel, scheduler: NotesDDPMScheduler, folder: Path, card: str, config: TrainConfig) -> None:
+def save_pipeline(
+    unet: UNet2DModel, scheduler: NotesDDPMScheduler, folder: Path, card: str, config: TrainConfig, raw: Mapping[str, Tensor] | None = None
+) -> None:
     """Write a model as a plain `DDPMPipeline` with diffusers' own scheduler, so that nobody needs this project to load it.
 
     Args:
         unet: with the averaged weights; scheduler: the one of the training; folder: where, replaced in one step.
         card: text of README.md; config: kept beside it as training_config.yaml.
+        raw: the state dict of the trained weights as they are, kept as the variant "raw"; None for none.
     """
+    # Without the address that it was loaded from, which is a folder of this machine, and without drawing weights only to replace them.
+    with torch.device("meta"):
+        plain = UNet2DModel.from_config({name: value for name, value in unet.config.items() if name != "_name_or_path"})
     with replaced_folder(folder) as draft:
-        # In float32 and the usual memory layout, whatever the training used.
-        plain = UNet2DModel.from_config(unet.config)
-        plain.load_state_dict({name: value.detach().cpu().float().contiguous() for name, value in unet.state_dict().items()})
+        plain.load_state_dict(_plain(unet.state_dict()), assign=True)
         DDPMPipeline(unet=plain.eval(), scheduler=scheduler.to_stock()).save_pretrained(draft, safe_serialization=True)
+        if raw is not None:
+            plain.load_state_dict(_plain(raw), assign=True)
+            plain.save_pretrained(draft / "unet", safe_serialization=True, variant=RAW)
         (draft / "README.md").write_text(card, encoding="utf-8")
         (draft / "training_config.yaml").write_text(config.to_yaml(), encoding="utf-8")
         index = json.loads((draft / "model_index.json").read_text())
         libraries = {entry[0] for entry in index.values() if isinstance(entry, list)}
         if libraries != {"diffusers"}:
             raise RuntimeError(f"model_index.json names {libraries}: only diffusers can be loaded by everyone")
+
+
+def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in float32 and the usual memory layout, whatever the training used."""
+    return {name: value.detach().cpu().float().contiguous() for name, value in state.items()}
 
 
 def count_parameters(unet: torch.nn.Module) -> int:
