@@ -134,7 +134,13 @@ def build_scheduler(config: TrainConfig) -> NotesDDPMScheduler:
 
 
 def save_pipeline(
-    unet: UNet2DModel, scheduler: NotesDDPMScheduler, folder: Path, card: str, config: TrainConfig, raw: Mapping[str, Tensor] | None = None
+    unet: UNet2DModel,
+    scheduler: NotesDDPMScheduler,
+    folder: Path,
+    card: str,
+    config: TrainConfig,
+    raw: Mapping[str, Tensor] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a model as a plain `DDPMPipeline` with diffusers' own scheduler, so that nobody needs this project to load it.
 
@@ -142,6 +148,7 @@ def save_pipeline(
         unet: with the averaged weights; scheduler: the one of the training; folder: where, replaced in one step.
         card: text of README.md; config: kept beside it as training_config.yaml.
         raw: the state dict of the trained weights as they are, kept as the variant "raw"; None for none.
+        files: what else lies in the folder and goes to the Hub, by name: "evaluation.json", "samples.png".
     """
     # Without the address that it was loaded from, which is a folder of this machine, and without drawing weights only to replace them.
     with torch.device("meta"):
@@ -154,6 +161,8 @@ def save_pipeline(
             plain.save_pretrained(draft / "unet", safe_serialization=True, variant=RAW)
         (draft / "README.md").write_text(card, encoding="utf-8")
         (draft / "training_config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+        for name, content in (files or {}).items():
+            (draft / name).write_bytes(content)
         index = json.loads((draft / "model_index.json").read_text())
         libraries = {entry[0] for entry in index.values() if isinstance(entry, list)}
         if libraries != {"diffusers"}:
