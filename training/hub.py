@@ -26,7 +26,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from ddpm_space.pipeline_folder import ModelError, read_folder
 from training.card import for_hub, planned_card, shareable
 from training.config import TrainConfig
-from training.hub_commit import HubError, Operation, commit, explained, token_of
+from training.hub_commit import HubError, Operation, commit, explained, ready_to_write
 
 PUSHED = (
     "README.md",
@@ -100,17 +100,7 @@ class Publisher:
         """Make the repository and the branch where they are missing; the first call alone asks."""
         if self.ready:
             return
-        if not token_of(self.api):
-            raise HubError(
-                f"there is no token to push '{self.repo_id}' with: run `hf auth login`, or set HF_TOKEN to a token with the role write "
-                "(it is no option, so that it stays out of logs and cards)."
-            )
-        if "/" not in self.repo_id:
-            self.repo_id = f"{self.api.whoami()['name']}/{self.repo_id}"
-        if not self.api.repo_exists(self.repo_id):
-            self.api.create_repo(self.repo_id, private=self.config.hub_private or None, exist_ok=True)
-        if self.config.hub_private and not self.api.model_info(self.repo_id).private:
-            raise HubError(f"'{self.repo_id}' is public, and hub_private is set: make it private in its settings, or push to another name.")
+        self.repo_id = ready_to_write(self.api, self.repo_id, private=self.config.hub_private)
         if self.config.hub_revision and not self.config.hub_create_pr:
             self.api.create_branch(self.repo_id, branch=self.config.hub_revision, exist_ok=True)
         self.ready = True

@@ -18,10 +18,18 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import httpx
+from huggingface_hub.utils import get_session, httpx
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each further attempt at a commit."""
+
+TIMEOUT = 60.0
+"""Seconds without a byte after which the Hub is given up; the client itself waits for ever."""
+
+NO_TOKEN = (
+    "there is no token to push '{repo_id}' with: run `hf auth login`, or set HF_TOKEN to a token with the role write "
+    "(it is no option, so that it stays out of logs and cards)."
+)
 
 Operation: TypeAlias = CommitOperationAdd | CommitOperationDelete
 
@@ -48,6 +56,7 @@ def commit(
         the client's errors, for `explained` to tell.
     """
     for wait in (*WAITS, None):
+        _limit_waiting()
         try:
             return api.create_commit(
                 repo_id, operations(), commit_message=message, repo_type=repo_type, revision=revision, create_pr=create_pr or None
@@ -58,6 +67,28 @@ def commit(
             print(f"the Hub did not take the commit ({_short(api, error)}): again in {wait:g} s", file=sys.stderr, flush=True)
             time.sleep(wait)
     raise AssertionError("the last attempt returns or raises")
+
+
+def ready_to_write(api: HfApi, repo_id: str, *, private: bool, repo_type: str = "model") -> str:
+    """Make a repository where there is none. That it is there proves no right to write: the first commit does.
+
+    Args:
+        repo_id: "user/name", or a name alone for the user's own; private: it must be, if it is there already.
+    Returns:
+        its whole name.
+    Raises:
+        HubError: no token, or public though it must be private.
+    """
+    if not token_of(api):
+        raise HubError(NO_TOKEN.format(repo_id=repo_id))
+    if "/" not in repo_id:
+        repo_id = f"{api.whoami()['name']}/{repo_id}"
+    if not api.repo_exists(repo_id, repo_type=repo_type):
+        sdk = "gradio" if repo_type == "space" else None
+        api.create_repo(repo_id, private=private or None, repo_type=repo_type, space_sdk=sdk, exist_ok=True)
+    if private and not api.repo_info(repo_id, repo_type=repo_type).private:
+        raise HubError(f"'{repo_id}' is public, and a private one was asked for: make it private in its settings, or push to another name.")
+    return repo_id
 
 
 def token_of(api: HfApi) -> str | None:
@@ -84,6 +115,7 @@ def explained(api: HfApi, repo_id: str, fix: str = "") -> Iterator[None]:
     Args:
         repo_id: where to; fix: what to do once the cause is gone, added to the message.
     """
+    _limit_waiting()
     try:
         yield
     except (HfHubHTTPError, httpx.HTTPError, ConnectionError, LocalTokenNotFoundError, ValueError) as error:
@@ -95,7 +127,7 @@ def _reason(api: HfApi, repo_id: str, error: Exception) -> str:
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, and nothing can be pushed without the Hub: unset it."
     if isinstance(error, LocalTokenNotFoundError) or (status == 401 and not token_of(api)):
-        return f"there is no token to push '{repo_id}' with: run `hf auth login`, or set HF_TOKEN to a token with the role write."
+        return NO_TOKEN.format(repo_id=repo_id)
     if status == 401:
         return f"{api.endpoint} does not know the token ({said}): make a new one and run `hf auth login`; HF_TOKEN, where set, is taken first."
     if status == 403:
@@ -116,9 +148,22 @@ def _reason(api: HfApi, repo_id: str, error: Exception) -> str:
     return f"{api.endpoint} cannot be reached ({said}): check the network; HF_ENDPOINT names another Hub."
 
 
+def _limit_waiting() -> None:
+    """Let requests of this process's client end that would wait for ever; the client is made anew after some faults, so this is asked again."""
+    hooks = get_session().event_hooks["request"]
+    if _fill_timeouts not in hooks:
+        hooks.append(_fill_timeouts)
+
+
+def _fill_timeouts(request: httpx.Request) -> None:
+    given = request.extensions.get("timeout", {})
+    request.extensions["timeout"] = {name: TIMEOUT if given.get(name) is None else given[name] for name in ("connect", "read", "write", "pool")}
+
+
 def _short(api: HfApi, error: Exception) -> str:
     """One line of an error, without a token."""
-    text = " ".join((str(error) or type(error).__name__).split())
+    text = getattr(error, "server_message", None) or str(error) or type(error).__name__
+    text = " ".join(text.split())
     secret = token_of(api)
     if secret:
         text = text.replace(secret, "***")
