@@ -49,18 +49,19 @@ def load_image(
     *,
     channels: Literal[1, 3] = 1,
     size: int | None = None,
+    fit: Literal["center", "shorter", "stretch"] = "center",
     max_pixels: int = MAX_PIXELS,
     background: Literal["white", "black"] = "white",
 ) -> Tensor:
     """Read any ordinary picture as the models see it.
 
     The first frame of an animation; turned as its EXIF says; transparent parts laid on `background`; 16-bit gray kept (not cut to 8);
-    palette, CMYK and other colour spaces converted to RGB, or to gray by ITU-R 601. With a `size`, the middle square, resampled.
+    palette, CMYK and other colour spaces converted to RGB, or to gray by ITU-R 601. With a `size`, `fitted` to it.
 
     Args:
         source: a file, a Pillow image, or an array (H, W[, 3 or 4]) of uint8, uint16 or float in [0, 1].
         channels: 1 (gray) or 3 (RGB).
-        size: height and width of the result; None keeps the picture's own.
+        size: height and width of the result; None keeps the picture's own. fit: what of the picture that shows.
         max_pixels: larger pictures are refused from their header, before a pixel is decoded.
         background: what shows through transparent parts.
     Returns:
@@ -75,10 +76,26 @@ def load_image(
     if isinstance(source, np.ndarray):
         source = _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
-        return _to_tensor(source, "image", channels, size, max_pixels, background)
+        return _to_tensor(source, "image", channels, size, fit, max_pixels, background)
     path = Path(source)
     with _open(path, max_pixels) as image:
-        return _to_tensor(image, path.name, channels, size, max_pixels, background)
+        return _to_tensor(image, path.name, channels, size, fit, max_pixels, background)
+
+
+def fitted(image: Image.Image, size: int, fit: str = "center") -> Image.Image:
+    """Resample a picture to size x size pixels.
+
+    Args:
+        fit: "center": its middle square; "stretch": all of it, squeezed into a square; "shorter": all of it in its own proportions, the
+            shorter side `size` pixels long, so that the result need not be square.
+    """
+    if fit == "center":
+        return image if image.size == (size, size) else ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    if fit not in ("shorter", "stretch"):
+        raise ValueError(f"fit = '{fit}': use center, shorter or stretch")
+    scale = size / min(image.size)
+    wanted = (size, size) if fit == "stretch" else (max(size, round(image.width * scale)), max(size, round(image.height * scale)))
+    return image if image.size == wanted else image.resize(wanted, Image.Resampling.LANCZOS)
 
 
 def quantize(x: Tensor) -> Tensor:
@@ -153,7 +170,7 @@ def _open(path: Path, max_pixels: int) -> Image.Image:
         raise ImageError("error.image.not_an_image", name=path.name) from error
 
 
-def _to_tensor(image: Image.Image, name: str, channels: int, size: int | None, max_pixels: int, background: str) -> Tensor:
+def _to_tensor(image: Image.Image, name: str, channels: int, size: int | None, fit: str, max_pixels: int, background: str) -> Tensor:
     pixels = image.width * image.height
     if pixels > max_pixels:
         raise ImageError("error.image.too_many_pixels", pixels=pixels, max_pixels=max_pixels)
@@ -167,8 +184,8 @@ def _to_tensor(image: Image.Image, name: str, channels: int, size: int | None, m
         raise
     except Exception as error:  # as in _open: what a broken file raises depends on the plugin
         raise ImageError("error.image.damaged", name=name, reason=str(error) or type(error).__name__) from error
-    if size is not None and plane.size != (size, size):
-        plane = ImageOps.fit(plane, (size, size), Image.Resampling.LANCZOS)
+    if size is not None:
+        plane = fitted(plane, size, fit)
     values = torch.from_numpy(np.array(plane, dtype=np.float32)) / full_scale
     x = values.clamp(0, 1) * 2 - 1
     x = x.movedim(-1, 0) if x.ndim == 3 else x.expand(channels, -1, -1)

@@ -1,165 +1,175 @@
-"""Read a data set of pictures once, into one uint8 tensor in memory.
-
-The pictures that a small UNet is trained on fit into memory many times over (60,000 of 28 x 28 gray are 47 MB), and indexing a
-tensor costs nothing beside a training step, while decoding and collating every batch anew would cost more than the step itself.
-"""
+"""The pictures of a run: what is trained on, and what is held out of it."""
 
 from __future__ import annotations
 
-import io
-import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-# Read when datasets is imported: without it, opening even a local file asks a server to count the use.
-os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
+from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from datasets import Dataset, load_dataset
-from datasets import Image as ImageFeature
-from PIL import Image
-from torch import Tensor
+from datasets import Dataset, Features, IterableDataset, ReadInstruction
 
-from ddpm_space.images import FORMATS, ImageError, load_image
+from training.config import TrainConfig
+from training.image_sets import ImageSet, LooseImageSet, Pictures, processes_here, read_table, undecoded
+from training.pictures import DataError, Decoder
+from training.sources import Source, find_source, image_column, loading, parts
+from training.stream import ImageStream
 
-BUNDLED = Path(__file__).resolve().parents[1] / "ddpm_space" / "assets" / "data" / "mnist_small"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
-
-
-class DataError(ValueError):
-    """A data set that cannot be trained on: the message names what was found and what to do."""
+__all__ = ["DataError", "ImageSet", "ImageStream", "LooseImageSet", "Pictures", "TrainingData", "load_images", "open_data"]
 
 
-@dataclass(frozen=True)
-class ImageSet:
-    """Pictures in memory.
+@dataclass
+class TrainingData:
+    """What a run reads.
 
     Args:
-        images: uint8 (N, C, H, W). labels: int64 (N,), or None if the set has none. name: what it is called in model cards.
+        train: what it learns from. held_out: what it must not learn from, in memory or on disk, never a stream; None if there is none.
+        name: of the data set, for model cards. notes: what the user should know, a sentence each.
     """
 
-    images: Tensor
-    labels: Tensor | None
+    train: ImageSet | LooseImageSet | ImageStream
+    held_out: ImageSet | LooseImageSet | None
     name: str
+    notes: list[str] = field(default_factory=list)
 
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def batch(self, indices: Tensor) -> Tensor:
-        """Pictures of these rows as float32 (B, C, H, W) in [-1, 1], the only range the models know."""
-        return self.images[indices].float() / 127.5 - 1
+    @property
+    def skipped(self) -> int:
+        """Broken pictures that were left out so far."""
+        return self.train.skipped + (self.held_out.skipped if self.held_out else 0)
 
 
-def load_images(source: str, *, split: str = "train", channels: int = 1, size: int = 28, image_column: str | None = None) -> ImageSet:
+def load_images(
+    source: str, *, split: str = "train", channels: int = 1, size: int = 28, image_column: str | None = None, crop: str = "center"
+) -> ImageSet:
     """Read a data set into memory.
 
     Args:
         source: "bundled" (the small MNIST of this repository), a parquet file, a folder of parquet files, a folder of pictures
             (sub-folders are classes), or the id of a data set on the Hub.
         split: "train" or "test", or what the set calls it; a single file is one split whatever its name.
-        channels: 1 (gray) or 3 (RGB); size: height and width, other pictures are cropped to the middle square and resampled.
-        image_column: the column to read; by default the only one that holds images.
+        channels: 1 (gray), 3 (RGB), 4 (RGB and transparency), or those of a column of arrays. size: height and width.
+        crop: "center" (the middle square of other pictures, resampled) or "stretch". image_column: by default the only one that holds images.
     Returns:
         the pictures, and their labels where the set has an integer column `label`.
     Raises:
-        DataError: nothing there, no image column, an empty set, a broken picture.
+        DataError: nothing there, no such split, no image column, an empty set, a broken picture.
     """
-    if channels not in (1, 3):
-        raise DataError(f"channels = {channels}: use 1 (gray) or 3 (RGB)")
-    table, name = _open(source, split)
-    column = _image_column(table, image_column, name)
-    if len(table) == 0:
+    if crop == "random":
+        raise DataError("crop = 'random': pictures in memory are all of one size; use center or stretch, or open_data")
+    found = find_source(source)
+    table = found.open(split)
+    assert isinstance(table, Dataset)
+    images = read_table(table, Decoder(channels, size, crop), found.name, column=image_column)
+    assert isinstance(images, ImageSet)  # all of one size, and as much memory as they need
+    return images
+
+
+def open_data(config: TrainConfig, *, rank: int = 0, world: int = 1) -> TrainingData:
+    """Open the pictures that a run's options name.
+
+    Any number of processes may call it at the same time, on one machine too: what is downloaded is locked by datasets, and nothing else is
+    written. Each keeps its own copy of the decoded pictures, and memory_limit_gb is for all of a machine's together.
+
+    Args:
+        rank, world: this process and how many there are: each gets its own share of a stream; sets with numbered rows are the same everywhere,
+            and their positions in the run say who reads which.
+    Raises:
+        DataError: nothing there, no such split, no image column, an empty set, a broken picture.
+    """
+    source = find_source(config.dataset, config=config.dataset_config, revision=config.dataset_revision)
+    if config.streaming:
+        return _open_stream(config, source, rank, world)
+    table, notes = source.open(config.dataset_split), list[str]()
+    assert isinstance(table, Dataset)
+    held_table, rows, held_rows, held_name = table, torch.arange(len(table)), torch.arange(0), f"{source.name}, held out of {config.dataset_split}"
+    if _has_own_split(config, source, table):
+        held_name = f"{source.name}, {config.eval_split}"
+        opened = source.open(config.eval_split)
+        assert isinstance(opened, Dataset)
+        held_table, held_rows = opened, torch.arange(len(opened))
+    elif config.eval_images:
+        # Of a small set no more than a tenth is given up; one picture alone would have no error bar.
+        count = min(config.eval_images, len(table) // 10)
+        rows, held_rows = _drawn_out(rows, count if count >= 2 else 0, config.seed)
+        notes.append(_about_held_out(config, source, len(held_rows), "drawn with the seed, "))
+    memory = config.memory_limit_gb * 1e9 / processes_here()
+    train = _read(config, table, source.name, rows, memory)
+    if isinstance(train, LooseImageSet) and train.is_on_disk:
+        notes.append(
+            f"the {len(train):,} pictures of {train.name} take more than memory_limit_gb = {config.memory_limit_gb:g} GB decoded"
+            f"{f' for {processes_here()} processes' if processes_here() > 1 else ''}: they are decoded whenever they are drawn"
+        )
+    held_out = _read(config, held_table, held_name, held_rows, memory - train.nbytes) if len(held_rows) else None
+    data = TrainingData(train, held_out, source.name, notes)
+    if data.skipped:
+        notes.append(f"{data.skipped:,} pictures of {source.name} cannot be read and were left out")
+    return data
+
+
+def _read(config: TrainConfig, table: Dataset, name: str, rows: torch.Tensor | None, memory: float) -> ImageSet | LooseImageSet:
+    decoder = Decoder(config.channels, config.resolution, config.crop)
+    return read_table(table, decoder, name, column=config.image_column, rows=rows, memory=memory, skip_broken=config.skip_broken, flip=config.flip)
+
+
+def _has_own_split(config: TrainConfig, source: Source, table: Dataset | IterableDataset) -> bool:
+    """Whether eval_split is wanted, there, and shares no picture with what is trained on."""
+    if not (config.eval_images or config.eval_samples) or not source.has(config.eval_split):
+        return False
+    if not set(parts(config.eval_split)) & set(parts(config.dataset_split)):
+        return True
+    lengths = {name: split.num_examples for name, split in (table.info.splits or {}).items()}
+    if config.streaming or not lengths:
+        return False
+    train, held = (ReadInstruction.from_spec(split).to_absolute(lengths) for split in (config.dataset_split, config.eval_split))
+    return not any(a.splitname == b.splitname and a.from_ < b.to and b.from_ < a.to for a in train for b in held)
+
+
+def _drawn_out(rows: torch.Tensor, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Split rows into those that stay and `count` others, both in their old order."""
+    chosen = torch.zeros(len(rows), dtype=torch.bool)
+    chosen[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:count]] = True
+    return rows[~chosen], rows[chosen]
+
+
+def _about_held_out(config: TrainConfig, source: Source, count: int, which: str) -> str:
+    has = f"it has {', '.join(source.splits)}" if source.splits else "it is one part"
+    missing = f"no split '{config.eval_split}' beside '{config.dataset_split}' ({has}; eval_split chooses one)"
+    if count == 0:
+        return f"the data set {source.name} has {missing}, and too few pictures to hold any out: nothing can be evaluated on unseen ones"
+    return f"the data set {source.name} has {missing}: {count:,} of its pictures, {which}are held out of training"
+
+
+def _open_stream(config: TrainConfig, source: Source, rank: int, world: int) -> TrainingData:
+    what = f"the stream of {source.name}"
+    stream = source.open(config.dataset_split, streaming=True)
+    assert isinstance(stream, IterableDataset)
+    stream = loading(lambda: _with_features(stream, source.name), what)
+    column, notes = image_column(stream.features, config.image_column, source.name), list[str]()
+    count, held_stream, held_name = config.eval_images, stream, f"{source.name}, held out of {config.dataset_split}"
+    if _has_own_split(config, source, stream):
+        held_stream, held_name = source.open(config.eval_split, streaming=True), f"{source.name}, {config.eval_split}"
+        count = max(config.eval_images, config.eval_samples)
+    elif count:
+        stream = stream.skip(count)
+        notes.append(_about_held_out(config, source, count, "the first of the stream, "))
+    held_out = None
+    if count:
+        held_stream = undecoded(held_stream, column, config.channels)
+        rows = loading(lambda: list(held_stream.take(count)), what)
+        held_table = Dataset.from_list(rows, features=held_stream.features)
+        held_out = _read(config, held_table, held_name, None, config.memory_limit_gb * 1e9 / processes_here())
+    stream = undecoded(stream, column, config.channels)
+    if config.shuffle_buffer > 1:
+        stream = stream.shuffle(seed=config.seed, buffer_size=config.shuffle_buffer)
+    decoder = Decoder(config.channels, config.resolution, config.crop)
+    train = ImageStream(stream, column, decoder, source.name, config.seed, config.flip, config.skip_broken, config.shuffle_buffer, rank, world)
+    return TrainingData(train, held_out, source.name, [*notes, train.loses] if train.loses else notes)
+
+
+def _with_features(stream: IterableDataset, name: str) -> IterableDataset:
+    """The stream with the types of its columns, which a set without a card leaves to be seen from its first row."""
+    if stream.features is not None:
+        return stream
+    first = next(iter(stream), None)
+    if first is None:
         raise DataError(f"the data set {name} has no rows: give one with at least one image")
-    rows = table.cast_column(column, ImageFeature(decode=False))
-    Image.init()  # fills Pillow's list of formats
-    images = torch.empty(len(rows), channels, size, size, dtype=torch.uint8)
-    for index, cell in enumerate(rows.with_format(None)[column]):
-        images[index] = _decode(cell, index, channels, size, name)
-    labels = torch.tensor(rows["label"][:]) if "label" in rows.features and getattr(rows.features["label"], "dtype", "") == "int64" else None
-    return ImageSet(images, labels, name)
-
-
-def _open(source: str, split: str) -> tuple[Dataset, str]:
-    if source == "bundled":
-        return _parquet([BUNDLED / f"{split}.parquet"], split), "mnist_small (bundled)"
-    path = Path(source).expanduser()
-    if path.is_file():
-        if path.suffix != ".parquet":
-            raise DataError(f"'{path}' is not a .parquet file: give a parquet file, a folder, or the id of a data set on the Hub")
-        return _parquet([path], split), f"{path.parent.name}/{path.name}"
-    if path.is_dir():
-        return _folder(path, split), path.name
-    if source.count("/") > 1 or source.startswith((".", "/", "~")) or not source:
-        raise DataError(f"there is no file or folder '{source}': check the path, or give 'bundled' or the id of a data set on the Hub (user/name)")
-    try:
-        return load_dataset(source, split=split), source
-    except Exception as error:  # the Hub client raises many unrelated types
-        raise DataError(
-            f"'{source}' is neither a file or folder here nor a data set that could be loaded from the Hub with split '{split}' "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}): check the name, the split and the network"
-        ) from error
-
-
-def _parquet(files: list[Path], split: str) -> Dataset:
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        raise DataError(f"there is no file {missing[0]}: use another split than '{split}'")
-    for file in files:
-        try:
-            rows = pq.read_metadata(file).num_rows
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"'{file}' cannot be read as parquet ({str(error).splitlines()[0]}): download or write it again") from error
-        if rows == 0:  # which datasets itself takes for damage
-            raise DataError(f"'{file}' has no rows: give a file with at least one image")
-    return load_dataset("parquet", data_files=[str(file) for file in files], split="train")
-
-
-def _folder(path: Path, split: str) -> Dataset:
-    parquet = sorted(path.rglob("*.parquet"))
-    if parquet:
-        # Hub snapshots name their files train-00000-of-00001.parquet; a folder without such names is one split.
-        return _parquet([file for file in parquet if split in file.relative_to(path).as_posix()] or parquet, split)
-    if not any(file.suffix.lower() in SUFFIXES for file in path.rglob("*")):
-        raise DataError(f"the folder '{path}' holds no images: put pictures ({', '.join(SUFFIXES[:4])}, ...) or parquet files into it")
-    inner = path / split
-    return load_dataset("imagefolder", data_dir=str(inner if inner.is_dir() else path), split="train")
-
-
-def _image_column(table: Dataset, wanted: str | None, name: str) -> str:
-    def holds_images(feature: Any) -> bool:
-        return isinstance(feature, ImageFeature) or (isinstance(feature, dict) and "bytes" in feature)
-
-    found = [column for column, feature in table.features.items() if holds_images(feature)]
-    if wanted is not None and wanted not in found:
-        raise DataError(f"the data set {name} has no image column '{wanted}': its columns are {_listed(table)}; set image_column to one with images")
-    if wanted is not None:
-        return wanted
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise DataError(f"the data set {name} has no image column: its columns are {_listed(table)}; give a data set of images")
-    raise DataError(f"the data set {name} has several image columns ({', '.join(found)}): choose one with image_column")
-
-
-def _listed(table: Dataset) -> str:
-    return ", ".join(f"{column} ({getattr(feature, 'dtype', type(feature).__name__)})" for column, feature in table.features.items()) or "none"
-
-
-def _decode(cell: dict[str, Any] | None, index: int, channels: int, size: int, name: str) -> Tensor:
-    if cell is None or (cell.get("bytes") is None and not cell.get("path")):
-        raise DataError(f"row {index} of {name} has no image: remove it from the data set")
-    where = f"row {index} of {name}" + (f" ({cell['path']})" if cell.get("path") else "")
-    try:
-        if cell.get("bytes") is None:
-            x = load_image(cell["path"], channels=channels, size=size)  # type: ignore[arg-type]
-        else:
-            with Image.open(io.BytesIO(cell["bytes"]), formats=[f for f in FORMATS if f in Image.OPEN]) as picture:
-                x = load_image(picture, channels=channels, size=size)  # type: ignore[arg-type]
-    except ImageError as error:
-        raise DataError(f"{where} cannot be used: {error} Remove or replace it.") from error
-    except Exception as error:  # Pillow's plugins raise nearly anything on a broken header
-        raise DataError(f"{where} is not an image that can be read: remove or replace it") from error
-    return ((x[0] + 1) * 127.5).round().to(torch.uint8)
+    return stream.cast(Features.from_arrow_schema(pa.Table.from_pylist([first]).schema))

@@ -1,0 +1,286 @@
+"""Data sets whose rows can be asked for by number: decoded once into memory where they fit, else whenever a row is drawn.
+
+What fits is read once into uint8 (60,000 pictures of 28 x 28 gray are 47 MB): a batch is then an index, which costs nothing beside a training step,
+while decoding and collating every batch anew would cost more than the step itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from datasets import Dataset
+from datasets import Image as ImageFeature
+from torch import Tensor
+
+from training.pictures import DataError, Decoder
+from training.sources import image_column
+
+READ_AT_ONCE = 512
+"""Rows taken from the table at a time: enough to keep all threads busy, little enough to hold their files in memory."""
+
+
+class Pictures(Protocol):
+    """What a training run needs of a data set with numbered rows."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def labels(self) -> Tensor | None: ...
+
+    @property
+    def skipped(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Tensor, positions: Tensor | None = None, seed: int = 0) -> Tensor:
+        """Pictures of these rows.
+
+        Args:
+            indices: int64 (B,), on the CPU. positions: int64 (B,), each picture's place in the run (how many were drawn before it, over all
+                processes and steps): flip and crop are a function of it and of the seed. None: neither flipped nor cut at random.
+        Returns:
+            float32 (B, C, H, W) in [-1, 1], the only range that the models know.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Pictures in memory, all of one size.
+
+    Args:
+        images: uint8 (N, C, H, W). labels: int64 (N,), or None if the set has none. name: what it is called in model cards.
+        flip: mirror half of the pictures that are drawn with a position. skipped: broken pictures that were left out.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    name: str
+    flip: bool = False
+    skipped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the pictures."""
+        return self.images.nbytes
+
+    def batch(self, indices: Tensor, positions: Tensor | None = None, seed: int = 0) -> Tensor:
+        """See `Pictures`."""
+        x = self.images[indices]
+        return scaled(flipped(x, chances(seed, positions)) if self.flip and positions is not None else x)
+
+
+@dataclass
+class LooseImageSet:
+    """Pictures of several sizes in memory, or decoded whenever they are drawn.
+
+    Args:
+        rows: the pictures. labels, name, flip: as in `ImageSet`. size: height and width of what is cut out of each.
+    """
+
+    rows: Sequence[Tensor] | RowsOnDisk
+    labels: Tensor | None
+    name: str
+    size: int
+    flip: bool = False
+    left_out: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether the pictures are decoded each time they are drawn."""
+        return isinstance(self.rows, RowsOnDisk)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the pictures."""
+        return 0 if isinstance(self.rows, RowsOnDisk) else sum(row.nbytes for row in self.rows)
+
+    @property
+    def skipped(self) -> int:
+        """Broken pictures that were left out; on access, those that were met so far."""
+        return self.left_out + (len(self.rows.broken) if isinstance(self.rows, RowsOnDisk) else 0)
+
+    def batch(self, indices: Tensor, positions: Tensor | None = None, seed: int = 0) -> Tensor:
+        """See `Pictures`."""
+        numbers = indices.tolist()
+        pictures = self.rows.read(numbers) if isinstance(self.rows, RowsOnDisk) else [self.rows[number] for number in numbers]
+        words = None if positions is None else chances(seed, positions)
+        x = cut(pictures, self.size, words)
+        return scaled(flipped(x, words) if self.flip and words is not None else x)
+
+
+@dataclass
+class RowsOnDisk:
+    """Rows of a table, decoded when they are asked for; may be used from several threads.
+
+    Args:
+        table: with the column of pictures, undecoded. rows: which of its rows these are. skip_broken: give the next row for a broken one.
+    """
+
+    table: Dataset
+    column: str
+    rows: Tensor
+    decoder: Decoder
+    name: str
+    skip_broken: bool
+    broken: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.threads = ThreadPoolExecutor(thread_count(), thread_name_prefix="pictures")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, numbers: list[int]) -> list[Tensor]:
+        """Pictures (C, h, w) of these rows."""
+        rows = self.rows[numbers].tolist()
+        return list(self.threads.map(self._picture, numbers, rows, self.table[rows][self.column]))
+
+    def _picture(self, number: int, row: int, cell: Any) -> Tensor:
+        for further in range(1, min(len(self), 1000) + 1):
+            try:
+                return self.decoder(cell, f"row {row} of {self.name}")
+            except DataError:
+                if not self.skip_broken:
+                    raise
+                self.broken.add(row)
+            row = int(self.rows[(number + further) % len(self)])
+            cell = self.table[row][self.column]
+        raise DataError(f"the data set {self.name} has hundreds of pictures in a row that cannot be read: check image_column and the files")
+
+
+def read_table(
+    table: Dataset,
+    decoder: Decoder,
+    name: str,
+    *,
+    column: str | None = None,
+    rows: Tensor | None = None,
+    memory: float = float("inf"),
+    skip_broken: bool = False,
+    flip: bool = False,
+) -> ImageSet | LooseImageSet:
+    """Make a set of the pictures in a table.
+
+    Args:
+        column: of the pictures; None for the only one. rows: int64, which of the rows (all). memory: bytes that the decoded pictures may take;
+            more are decoded on access. skip_broken: leave out and count what cannot be read.
+    Raises:
+        DataError: no image column, no rows, a broken picture.
+    """
+    column = image_column(table.features, column, name)
+    rows = torch.arange(len(table)) if rows is None else rows
+    if len(rows) == 0:
+        raise DataError(f"the data set {name} has no rows: give one with at least one image")
+    labels = torch.tensor(table["label"][:])[rows] if getattr(table.features.get("label"), "dtype", "") == "int64" else None
+    table = undecoded(table, column, decoder.channels)
+    on_disk = RowsOnDisk(table, column, rows, decoder, name, skip_broken)
+    if _bytes_each(on_disk) * len(rows) > memory:
+        return LooseImageSet(on_disk, labels, name, decoder.size, flip)
+    square = torch.empty((len(rows), decoder.channels, decoder.size, decoder.size) if decoder.crop != "random" else 0, dtype=torch.uint8)
+    loose: list[Tensor] = []
+    kept: list[int] = []
+    for number, picture in _decoded(on_disk):
+        if decoder.crop != "random":
+            square[len(kept)] = picture
+        else:
+            loose.append(picture)
+        kept.append(number)
+    if not kept:
+        raise DataError(f"none of the {len(rows):,} pictures of {name} can be read: check image_column and the files")
+    labels, skipped = labels[kept] if labels is not None else None, len(rows) - len(kept)
+    if all(picture.shape[-1] == picture.shape[-2] for picture in loose):  # as in most sets: nothing to cut
+        return ImageSet(torch.stack(loose) if loose else square[: len(kept)], labels, name, flip, skipped)
+    return LooseImageSet(loose, labels, name, decoder.size, flip, skipped)
+
+
+def undecoded(table: Any, column: str, channels: int) -> Any:
+    """The table (or stream) with its pictures as they are stored, and arrays as numpy's, which know their type.
+
+    Raises:
+        DataError: pictures cannot have that many channels.
+    """
+    table = table.select_columns([column])
+    if not isinstance(table.features[column], (ImageFeature, dict)):
+        return table.with_format("numpy")
+    if channels not in (1, 3, 4):
+        raise DataError(f"channels = {channels}: pictures have 1 (gray), 3 (RGB) or 4 (RGB and transparency); other numbers need a column of arrays")
+    return table.cast_column(column, ImageFeature(decode=False)).with_format(None)
+
+
+def chances(seed: int, positions: Tensor) -> np.ndarray:
+    """Random numbers of each position, uint64 (B, 4): a counter-based generator, so that they depend on nothing that came before."""
+    return np.stack([np.random.Philox(key=seed, counter=position).random_raw(4) for position in positions.tolist()])
+
+
+def flipped(x: Tensor, words: np.ndarray) -> Tensor:
+    """Mirror the pictures (B, C, H, W) whose first word is odd."""
+    mirrored = torch.from_numpy((words[:, 0] & np.uint64(1)).astype(bool))
+    return torch.where(mirrored[:, None, None, None], x.flip(3), x)
+
+
+def cut(pictures: Sequence[Tensor], size: int, words: np.ndarray | None) -> Tensor:
+    """Cut size x size pixels out of each picture (C, h, w): where its second and third word say, or in the middle."""
+    squares = []
+    for index, picture in enumerate(pictures):
+        spare = (picture.shape[1] - size, picture.shape[2] - size)
+        top, left = (int(words[index, 1 + axis] % np.uint64(spare[axis] + 1)) if words is not None else spare[axis] // 2 for axis in (0, 1))
+        squares.append(picture[:, top : top + size, left : left + size])
+    return torch.stack(squares)
+
+
+def scaled(x: Tensor) -> Tensor:
+    """Bytes to float32 in [-1, 1]."""
+    return x.float() / 127.5 - 1
+
+
+def thread_count() -> int:
+    """Threads for decoding: this process's share of the machine's cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // processes_here())
+
+
+def processes_here() -> int:
+    """Training processes on this machine, as the launcher says; each has its own copy of the pictures."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def _decoded(on_disk: RowsOnDisk) -> Iterator[tuple[int, Tensor]]:
+    """Every picture that can be read, with its number."""
+
+    def picture(row: int, cell: Any) -> Tensor | None:
+        try:
+            return on_disk.decoder(cell, f"row {row} of {on_disk.name}")
+        except DataError:
+            if not on_disk.skip_broken:
+                raise
+            return None
+
+    for first in range(0, len(on_disk), READ_AT_ONCE):
+        rows = on_disk.rows[first : first + READ_AT_ONCE].tolist()
+        for number, found in enumerate(on_disk.threads.map(picture, rows, on_disk.table[rows][on_disk.column]), first):
+            if found is not None:
+                yield number, found
+
+
+def _bytes_each(on_disk: RowsOnDisk) -> float:
+    """Bytes of a decoded picture; pictures that keep their proportions are measured on some of them."""
+    decoder = on_disk.decoder
+    if decoder.crop != "random":
+        return decoder.channels * decoder.size**2
+    some = torch.linspace(0, len(on_disk) - 1, min(len(on_disk), 32)).long()
+    sizes = [picture.numel() for _, picture in _decoded(replace(on_disk, rows=on_disk.rows[some], skip_broken=True))]
+    return sum(sizes) / max(1, len(sizes))
