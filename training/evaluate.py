@@ -1,136 +1,218 @@
-"""Judge a model by its samples: how many a small classifier recognises, and how far their features are from those of real images.
+"""Judge a model: bits/dim on held-out images, the Fréchet distance of its samples beside what real images get, and whether it copies.
 
-    python training/evaluate.py --model runs/mnist/model --dataset ylecun/mnist --samples 1000 --steps 100 --grid samples.png
+    python training/evaluate.py --model runs/mnist/model --samples 1000 --grid samples.png
+    accelerate launch training/evaluate.py --model runs/mnist/model --samples 1000        # shared by several processes: the same figures
+    python training/evaluate.py --model bundled:mnist --dataset ylecun/mnist --samples 1000 --steps 100
 
-Both figures stand beside what real images get. The distance is a "Fréchet distance (features: the bundled digit classifier, n)", not FID.
+The data set is the one that the model was trained on, with the same images held out, unless --dataset names another. Every figure has its n
+beside it, an error bar where it is an estimate, and what real images get. "FID" is Inception's alone; with the bundled classifiers it is a
+"Fréchet distance (features: ..., n)".
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 if not __package__:  # started as a file: Python then looks for modules beside this file first, where `data` would hide other packages
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
-from torch import Tensor
 
 from ddpm_space.denoiser import Denoiser
-from ddpm_space.images import grid, quantize
-from ddpm_space.sampling import SamplingSettings, sample
-from training.classifier import DigitClassifier, load_classifier
-from training.data import ImageSet, load_images
+from ddpm_space.errors import TextError
+from training.classifier import CLASSIFIERS, NUM_FEATURES
+from training.config import FEATURES, ConfigError, TrainConfig, make_config, read_preset
+from training.data import DataError, ImageStream, open_data
+from training.findings import Evaluation
+from training.frechet import INCEPTION_FEATURES, chosen_features, load_features
+from training.heldout import HeldOut, Rows, held_out_bits, some
+from training.judge import judge
+from training.machine import use_cores
+from training.samples import draw, save_pictures
 
-CONFIDENCE = 0.9
-CHUNK = 128
+DATA_OPTIONS = (
+    *("dataset", "dataset_config", "dataset_revision", "dataset_split", "image_column", "crop", "flip", "skip_broken", "memory_limit_gb"),
+    *("eval_split", "eval_images", "seed"),
+)
+"""Options of a run that decide which images it was trained on, and which it held out."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the classifier makes of n images: the share it recognises with confidence >= 0.9, and the Fréchet distance to real ones."""
+class EvaluationSettings:
+    """What is measured, and how.
 
-    n: int
-    recognised: float
-    recognised_real: float
-    frechet: float
-    frechet_real: float
-    digits: list[int]
-
-    def __str__(self) -> str:
-        return (
-            f"recognised with confidence >= {CONFIDENCE}: {self.recognised:.1%} of {self.n} samples, "
-            f"{self.recognised_real:.1%} of as many real test images\n"
-            f"Fréchet distance (features: the bundled digit classifier, n = {self.n}) to the training set: samples {self.frechet:.2f}, "
-            f"real test images {self.frechet_real:.2f}\nsamples taken for each digit: {self.digits}"
-        )
-
-
-def draw(denoiser: Denoiser, shape: tuple[int, int, int], count: int, *, num_steps: int, seed: int, device: str = "cpu") -> Tensor:
-    """Generate `count` images (count, C, H, W) in [-1, 1] on the CPU: ancestral sampling, trailing steps, x_0_hat clipped.
-
-    The first 128 are those that the app shows for this seed; the next ones use seed + 1, and so on.
+    images: of the held-out and of the training set whose bits/dim are estimated from `terms` network evaluations each; samples: drawn in `steps`
+    reverse steps for distances and memorisation, judged in `features` ("mnist", "fashion_mnist" or "inception"; None without samples); seed: of all
+    of it; flip: mirrored training images count as training images. 0 images or samples: not measured.
     """
-    done = []
-    for index, part in enumerate(torch.arange(count).split(CHUNK)):
-        settings = SamplingSettings(len(part), num_steps, "trailing", seed=seed + index, num_train_timesteps=len(denoiser.schedule))
-        *_, last = sample(denoiser, shape, settings, device=device)
-        done.append(last.x_prev.cpu().float().clamp(-1, 1))
-    return torch.cat(done)
+
+    images: int = 64
+    terms: int = 99
+    samples: int = 0
+    steps: int = 100
+    features: str | None = None
+    seed: int = 0
+    flip: bool = False
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> EvaluationSettings:
+        """Read them from the options of a run, and refuse before any training what could not be measured after it.
+
+        Raises:
+            ConfigError: too few terms or samples, more steps than the chain has, a feature network that does not fit or is not there.
+        """
+        if config.eval_images and config.eval_terms < 3:
+            raise ConfigError(f"eval_terms = {config.eval_terms}: use 3 or more, from {config.num_train_timesteps} on all terms are taken")
+        features = None
+        if config.eval_samples:
+            shape = (config.channels, config.resolution, config.resolution)
+            features = chosen_features(config.features, shape, config.dataset)
+            needed = (NUM_FEATURES if features in CLASSIFIERS else INCEPTION_FEATURES) + 1
+            if config.eval_samples < needed:
+                raise ConfigError(
+                    f"eval_samples = {config.eval_samples}: the features '{features}' need {needed:,} or more for a covariance; 0 for none"
+                )
+            if config.eval_steps > config.num_train_timesteps:
+                raise ConfigError(f"eval_steps = {config.eval_steps} but the chain has {config.num_train_timesteps}: use at most as many")
+        return cls(config.eval_images, config.eval_terms, config.eval_samples, config.eval_steps, features, config.seed, config.flip)
 
 
-def features_and_confidence(classifier: DigitClassifier, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Features (N, 64) in float64, confidence (N,) and digit (N,) of images in [-1, 1]."""
-    with torch.inference_mode():
-        features = torch.cat([classifier.features(part) for part in x.split(500)])
-        confidence, digit = classifier.to_logits(features).softmax(1).max(1)
-    return features.double(), confidence, digit
-
-
-def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) between Gaussians fitted to two sets of features [Dowson 1982].
+def evaluate_model(
+    denoiser: Denoiser,
+    settings: EvaluationSettings,
+    train: Rows | None,
+    held_out: Rows | None,
+    *,
+    shape: tuple[int, int, int],
+    device: torch.device | str = "cpu",
+    rank: int = 0,
+    world: int = 1,
+    notes: Sequence[str] = (),
+) -> Evaluation:
+    """Measure all that the settings ask for.
 
     Args:
-        a, b: (N, D) and (M, D) float64, N and M well above D.
-    Returns:
-        the squared distance, 0 for equal sets; like FID it shrinks as n grows, so compare equal n only.
+        denoiser: the averaged weights, in eval mode, on `device`; shape: (C, H, W) of its images.
+        train, held_out: the two sets, without augmentation; None for one that there is not, or that can only be streamed.
+        rank, world: this process and how many share the work; all of them must call this, and all get the result.
+        notes: what else should be said beside the figures, such as where the held-out images come from.
     """
-    covariance_a, covariance_b = torch.cov(a.T), torch.cov(b.T)
-    # C_a C_b has the eigenvalues of the positive matrix C_a^(1/2) C_b C_a^(1/2); rounding leaves small negative ones.
-    trace_root = torch.linalg.eigvals(covariance_a @ covariance_b).real.clamp(min=0).sqrt().sum()
-    return float((a.mean(0) - b.mean(0)).square().sum() + covariance_a.trace() + covariance_b.trace() - 2 * trace_root)
 
+    def bits(data: Rows | None) -> HeldOut | None:
+        if data is None or not settings.images:
+            return None
+        images = some(data, settings.images, settings.seed)
+        return held_out_bits(denoiser, images, seed=settings.seed, evaluations=settings.terms, device=device, rank=rank, world=world)
 
-def judge(samples: Tensor, train: ImageSet, test: ImageSet, classifier: DigitClassifier | None = None) -> Verdict:
-    """Compare samples with the training set, and as many real test images with it as the floor.
-
-    Args:
-        samples: (n, 1, 28, 28) in [-1, 1], rounded to 8 bits here as the real images are; n from 65 to the size of `test`.
-    """
-    n, classifier = len(samples), classifier or load_classifier()
-    if not 65 <= n <= len(test):
-        raise ValueError(f"n = {n} samples: use 65 (a covariance of 64 features needs them) to {len(test)}, as many as there are real test images")
-    rows = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:n]
-    reference, _, _ = features_and_confidence(classifier, train.batch(torch.arange(len(train))))
-    features, confidence, digit = features_and_confidence(classifier, quantize(samples))
-    real, confidence_real, _ = features_and_confidence(classifier, test.batch(rows))
-    return Verdict(
-        n,
-        (confidence >= CONFIDENCE).double().mean().item(),
-        (confidence_real >= CONFIDENCE).double().mean().item(),
-        frechet_distance(features, reference),
-        frechet_distance(real, reference),
-        torch.bincount(digit, minlength=10).tolist(),
+    evaluation = Evaluation(bits(held_out), bits(train), None, None, (), tuple(notes), asdict(settings))
+    if not settings.samples or settings.features is None:
+        return evaluation
+    x = draw(denoiser, shape, settings.samples, num_steps=settings.steps, seed=settings.seed, device=device, rank=rank, world=world)
+    network = load_features(settings.features, str(device))
+    judgement = judge(x, train, held_out, network, seed=settings.seed, flip=settings.flip, rank=rank, world=world)
+    return replace(
+        evaluation,
+        frechet=judgement.frechet,
+        recognised=judgement.recognised,
+        memorisation=judgement.memorisation,
+        notes=(*evaluation.notes, *judgement.notes),
+        samples=x,
+        neighbours=judgement.neighbours,
     )
 
 
-def main() -> None:
-    """Load a model, draw samples, print the verdict."""
-    from ddpm_space.models import load
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="evaluate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--model", required=True, help="pipeline folder, Hub id, or bundled:mnist")
+    parser.add_argument("--dataset", help="as in training; default: what the model was trained on, by its training_config.yaml")
+    parser.add_argument("--train_split", help="split to compare with (default: train)")
+    parser.add_argument("--test_split", help="split held out (default: test)")
+    parser.add_argument("--images", type=int, default=64, help="held-out images, and training images, whose bits/dim are estimated; 0 for none")
+    parser.add_argument("--terms", type=int, default=99, help="network evaluations for each of them; the chain's length or more for all terms")
+    parser.add_argument("--samples", type=int, default=1000, help="samples drawn for the Fréchet distance and the memorisation; 0 for none")
+    parser.add_argument("--steps", type=int, default=100, help="reverse steps of a sample")
+    parser.add_argument("--features", default="auto", choices=FEATURES, help="feature network of the distance")
+    parser.add_argument("--seed", type=int, default=0, help="of samples, terms and noise")
+    parser.add_argument("--cpu_threads", type=int, default=0, help="threads of each process on a CPU; 0 for all cores")
+    parser.add_argument("--grid", type=Path, help="draw the first 64 samples into this picture")
+    parser.add_argument("--neighbours", type=Path, help="draw 32 samples into this picture, those nearest to a training image, each above that image")
+    parser.add_argument("--json", type=Path, help="write the figures into this file")
+    return parser.parse_args(arguments)
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="bundled:mnist", help="pipeline folder, Hub id, or bundled:mnist")
-    parser.add_argument("--dataset", default="ylecun/mnist", help="data set with a train and a test split")
-    parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--grid", type=Path, help="also draw the first 64 samples into this picture")
-    parser.add_argument("--json", type=Path, help="also write the figures into this file")
-    arguments = parser.parse_args()
-    model = load(arguments.model)
-    train, test = (load_images(arguments.dataset, split=split) for split in ("train", "test"))
-    samples = draw(model.denoiser, model.shape, arguments.samples, num_steps=arguments.steps, seed=arguments.seed, device=model.device)
-    if arguments.grid:
-        sheet = grid(samples[:64], 8, gap=2)
-        sheet.resize((sheet.width * 3, sheet.height * 3), resample=0).save(arguments.grid)
-    verdict = judge(samples, train, test)
-    print(verdict)
-    if arguments.json:
-        arguments.json.write_text(json.dumps({**asdict(verdict), "steps": arguments.steps, "seed": arguments.seed}, indent=1) + "\n")
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Load a model and its data set, evaluate, print.
+
+    Raises:
+        ConfigError, DataError, ModelError: what cannot be measured, before it is tried.
+    """
+    from accelerate import PartialState
+
+    from ddpm_space.models import load, locate
+
+    given = parse(arguments)
+    state = PartialState()
+    use_cores(state, given.cpu_threads)
+    model = load(given.model, device=str(state.device))
+    trained, notes = trained_options(locate(given.model)[0])
+    if given.dataset is not None:
+        trained = {"dataset": given.dataset, "seed": trained.get("seed", 0)}
+    elif "dataset" not in trained:
+        raise ConfigError(f"nothing says what '{given.model}' was trained on (it has no training_config.yaml): name the data set with --dataset")
+    if given.train_split:
+        trained["dataset_split"] = given.train_split
+    if given.test_split:
+        trained["eval_split"] = given.test_split
+    # The run's own eval_images and seed decide which images were held out of a set without a test split; --images takes some of those.
+    config = make_config({**trained, "channels": model.channels, "resolution": model.sample_size, "streaming": False})
+    settings = EvaluationSettings.of(
+        replace(
+            config,
+            **{f"eval_{name}": getattr(given, name) for name in ("images", "terms", "samples", "steps")},
+            features=given.features,
+            seed=given.seed,
+            num_train_timesteps=len(model.denoiser.schedule),
+        )
+    )
+    data = open_data(config)
+    assert not isinstance(data.train, ImageStream)
+    evaluation = evaluate_model(
+        model.denoiser,
+        settings,
+        data.train,
+        data.held_out,
+        shape=model.shape,
+        device=state.device,
+        rank=state.process_index,
+        world=state.num_processes,
+        notes=[*notes, *data.notes],
+    )
+    if state.is_main_process:
+        print(evaluation)
+        save_pictures(evaluation, given.grid, given.neighbours)
+        if given.json:
+            evaluation.save(given.json)
+
+
+def trained_options(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """What a model's folder says about the images that it was trained on, and a note where it says nothing."""
+    file = folder / "training_config.yaml"
+    if not file.is_file():
+        return {}, ["the model has no training_config.yaml: nothing shows that the held-out images were not trained on"]
+    options = read_preset(str(file))
+    return {name: options[name] for name in DATA_OPTIONS if name in options}, []
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ConfigError, DataError, TextError) as error:
+        sys.exit(f"evaluate.py: {error}")

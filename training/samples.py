@@ -1,0 +1,68 @@
+"""Samples for an evaluation, shared by any number of processes, and pictures of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ddpm_space.denoiser import Denoiser
+from ddpm_space.images import grid, quantize
+from ddpm_space.sampling import SamplingSettings, sample
+from training.findings import Evaluation
+from training.memorisation import pixels
+from training.shares import share, together
+
+CHUNK = 128
+"""Samples drawn at once; an eighth of them where an image has more than 64 x 64 pixels."""
+
+
+def draw(
+    denoiser: Denoiser,
+    shape: tuple[int, int, int],
+    count: int,
+    *,
+    num_steps: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+    rank: int = 0,
+    world: int = 1,
+) -> Tensor:
+    """Generate `count` images: ancestral sampling, trailing steps, x_0_hat clipped.
+
+    The first 128 are those that the app shows for this seed; the next ones use seed + 1, and so on. Image i is a function of (seed, i), whatever
+    `count` and however many processes share the work; the global random numbers are left alone.
+
+    Args:
+        denoiser: in eval mode, on `device`; shape: (C, H, W); num_steps: reverse steps.
+        rank, world: this process and how many draw; all of them must call this, and all get all images.
+    Returns:
+        (count, C, H, W) float32 in [-1, 1] on the CPU, rounded to the 256 levels of pictures.
+    """
+    chunk = CHUNK if shape[1] * shape[2] <= 64 * 64 else CHUNK // 8
+    sizes = [min(chunk, count - start) for start in range(0, count, chunk)]
+    done = {}
+    for piece in share(len(sizes), rank, world):
+        # Whole pieces, so that an image shares its batch with the same others on any number of processes.
+        settings = SamplingSettings(sizes[piece], num_steps, "trailing", seed=seed + piece, num_train_timesteps=len(denoiser.schedule))
+        *_, last = sample(denoiser, shape, settings, device=str(device))
+        done[piece] = quantize(last.x_prev.cpu().float())
+    return torch.cat([torch.empty(0, *shape), *together(done, len(sizes), world)])
+
+
+def save_pictures(evaluation: Evaluation, sheet: Path | None, pairs: Path | None) -> None:
+    """Draw samples, and samples above the training images nearest to them in pixels."""
+    if evaluation.samples is None:
+        return
+    if sheet is not None:
+        _draw(evaluation.samples[:64], sheet)
+    if pairs is not None and evaluation.neighbours is not None:
+        distance = (pixels(evaluation.samples) - pixels(evaluation.neighbours)).norm(dim=1)
+        rows = distance.argsort()[:32].split(8)
+        _draw(torch.cat([part for row in rows for part in (evaluation.samples[row], evaluation.neighbours[row])]), pairs)
+
+
+def _draw(x: Tensor, path: Path) -> None:
+    picture = grid(x, 8, gap=2)
+    picture.resize((picture.width * 3, picture.height * 3), resample=0).save(path)
