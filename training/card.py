@@ -13,12 +13,10 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCardData
 
-from training.card_figures import figures_table, results
+from training.card_figures import TASK, figures_table, results, slug
 from training.config import TrainConfig
 from training.credits import credit_of
 from training.machine import describe
-
-TASK = "unconditional-image-generation"
 
 
 def command() -> str:
@@ -58,11 +56,13 @@ def model_card(
     Args:
         data_size: images in the training set, None for a stream; images: seen so far, repeats counted; steps: of the optimizer, by default as many as
             `images` need; seconds: of training, without sampling and saving; loss: mean over the last steps; precision: as used.
-        evaluation: what `evaluation.json` holds, None if nothing was measured; picture: the sample grid's file in the folder, None without one.
+        evaluation: what `findings.Evaluation.to_dict` gives and `evaluation.json` holds, None if nothing was measured.
+        picture: the sample grid's file in the folder, None without one.
         raw_variant: the weights that are not averaged lie beside the others as the variant "raw"; notes: what the data loader has to say.
     Returns:
         Markdown with the Hub's metadata in front. `Publisher` puts the id of the repository where it says "PATH".
     """
+    measured = evaluation or {}
     images_a_step = config.batch_size * config.gradient_accumulation_steps * processes
     facts = {
         "data": f"{data_name}, {'a stream' if data_size is None else f'{data_size:,} images'}{_preparation(config)}",
@@ -84,7 +84,7 @@ def model_card(
         _usage(config, raw_variant),
         _picture(config, picture),
         figures_table(evaluation),
-        f"## How it was made\n\n{_table(facts)}" + "".join(f"\n\n- {note}" for note in notes),
+        f"## How it was made\n\n{_table(facts)}" + "".join(f"\n\n- {note}" for note in notes if note not in measured.get("notes", ())),
         f"    {command()}\n\nEvery option is in `training_config.yaml`, which `--config` reads back.",
         _uses_and_limits(config, evaluation),
         _licence(config, data_name),
@@ -127,7 +127,7 @@ def shareable(options: str) -> str:
 def _with_metadata(config: TrainConfig, data_name: str, evaluation: Mapping[str, Any] | None, sections: Sequence[str]) -> str:
     on_hub = "/" in config.dataset and not Path(config.dataset).expanduser().exists()
     credit = credit_of(data_name)
-    figures = results(evaluation, data_name, config)
+    figures = results(evaluation, data_name, config.dataset if on_hub else slug(data_name))
     data = ModelCardData(
         license=(credit.licence if credit else None) or "unknown",
         library_name="diffusers",
