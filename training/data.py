@@ -9,9 +9,10 @@ import torch
 from datasets import Dataset, Features, IterableDataset, ReadInstruction
 
 from training.config import TrainConfig
+from training.hub_data import loading
 from training.image_sets import ImageSet, LooseImageSet, Pictures, processes_here, read_table, undecoded
 from training.pictures import DataError, Decoder
-from training.sources import Source, find_source, image_column, loading, parts
+from training.sources import Source, find_source, image_column, parts
 from training.stream import ImageStream
 
 __all__ = ["DataError", "ImageSet", "ImageStream", "LooseImageSet", "Pictures", "TrainingData", "load_images", "open_data"]
@@ -78,7 +79,7 @@ def open_data(config: TrainConfig, *, rank: int = 0, world: int = 1) -> Training
     source = find_source(config.dataset, config=config.dataset_config, revision=config.dataset_revision)
     if config.streaming:
         return _open_stream(config, source, rank, world)
-    table, notes = source.open(config.dataset_split), list[str]()
+    table, notes = source.open(config.dataset_split), [source.note] if source.note else []
     assert isinstance(table, Dataset)
     held_table, rows, held_rows, held_name = table, torch.arange(len(table)), torch.arange(0), f"{source.name}, held out of {config.dataset_split}"
     if _has_own_split(config, source, table):
@@ -160,6 +161,11 @@ def _open_stream(config: TrainConfig, source: Source, rank: int, world: int) -> 
     stream = undecoded(stream, column, config.channels)
     if config.shuffle_buffer > 1:
         stream = stream.shuffle(seed=config.seed, buffer_size=config.shuffle_buffer)
+    if stream.num_shards % world:
+        notes.append(
+            f"{source.name} has {stream.num_shards} files for {world} processes: each process reads all of them and keeps its share; "
+            "a number of files that the processes divide spares that"
+        )
     decoder = Decoder(config.channels, config.resolution, config.crop)
     train = ImageStream(stream, column, decoder, source.name, config.seed, config.flip, config.skip_broken, config.shuffle_buffer, rank, world)
     return TrainingData(train, held_out, source.name, [*notes, train.loses] if train.loses else notes)

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from datasets import Dataset
 from datasets import Image as ImageFeature
 from torch import Tensor
 
+from training.augmentation import chances, cut, flipped, scaled
 from training.pictures import DataError, Decoder
 from training.sources import image_column
 
@@ -185,10 +185,12 @@ def read_table(
     rows = torch.arange(len(table)) if rows is None else rows
     if len(rows) == 0:
         raise DataError(f"the data set {name} has no rows: give one with at least one image")
-    labels = torch.tensor(table["label"][:])[rows] if getattr(table.features.get("label"), "dtype", "") == "int64" else None
+    labels = _labels(table, rows)
     table = undecoded(table, column, decoder.channels)
     on_disk = RowsOnDisk(table, column, rows, decoder, name, skip_broken)
     if _bytes_each(on_disk) * len(rows) > memory:
+        for number in torch.linspace(0, len(rows) - 1, 8).long().tolist():  # what is wrong with all of them is said now, not in mid-training
+            on_disk.read([number])
         return LooseImageSet(on_disk, labels, name, decoder.size, flip)
     square = torch.empty((len(rows), decoder.channels, decoder.size, decoder.size) if decoder.crop != "random" else 0, dtype=torch.uint8)
     loose: list[Tensor] = []
@@ -221,32 +223,6 @@ def undecoded(table: Any, column: str, channels: int) -> Any:
     return table.cast_column(column, ImageFeature(decode=False)).with_format(None)
 
 
-def chances(seed: int, positions: Tensor) -> np.ndarray:
-    """Random numbers of each position, uint64 (B, 4): a counter-based generator, so that they depend on nothing that came before."""
-    return np.stack([np.random.Philox(key=seed, counter=position).random_raw(4) for position in positions.tolist()])
-
-
-def flipped(x: Tensor, words: np.ndarray) -> Tensor:
-    """Mirror the pictures (B, C, H, W) whose first word is odd."""
-    mirrored = torch.from_numpy((words[:, 0] & np.uint64(1)).astype(bool))
-    return torch.where(mirrored[:, None, None, None], x.flip(3), x)
-
-
-def cut(pictures: Sequence[Tensor], size: int, words: np.ndarray | None) -> Tensor:
-    """Cut size x size pixels out of each picture (C, h, w): where its second and third word say, or in the middle."""
-    squares = []
-    for index, picture in enumerate(pictures):
-        spare = (picture.shape[1] - size, picture.shape[2] - size)
-        top, left = (int(words[index, 1 + axis] % np.uint64(spare[axis] + 1)) if words is not None else spare[axis] // 2 for axis in (0, 1))
-        squares.append(picture[:, top : top + size, left : left + size])
-    return torch.stack(squares)
-
-
-def scaled(x: Tensor) -> Tensor:
-    """Bytes to float32 in [-1, 1]."""
-    return x.float() / 127.5 - 1
-
-
 def thread_count() -> int:
     """Threads for decoding: this process's share of the machine's cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -256,6 +232,12 @@ def thread_count() -> int:
 def processes_here() -> int:
     """Training processes on this machine, as the launcher says; each has its own copy of the pictures."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def _labels(table: Dataset, rows: Tensor) -> Tensor | None:
+    """The integers of the column `label`, where there is one and every row has one."""
+    values = table["label"][:] if getattr(table.features.get("label"), "dtype", "") == "int64" else [None]
+    return None if None in values else torch.tensor(values)[rows]
 
 
 def _decoded(on_disk: RowsOnDisk) -> Iterator[tuple[int, Tensor]]:

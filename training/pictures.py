@@ -21,6 +21,9 @@ FITS = {"center": "center", "random": "shorter", "stretch": "stretch"}
 MAX_PIXELS = 200_000_000
 """A photograph from any camera; more is a bomb or a mistake."""
 
+MAX_RATIO = 20
+"""Longer pictures than this many times their width would be blown up to many times their size before a random crop."""
+
 
 class DataError(ValueError):
     """A data set that cannot be trained on: the message names what was found and what to do."""
@@ -59,7 +62,7 @@ class Decoder:
         try:
             with Image.open(io.BytesIO(_content(cell)), formats=_formats()) as picture:
                 return self._picture(picture)
-        except ImageError as error:
+        except (ImageError, DataError) as error:
             raise DataError(f"{where} cannot be used: {error} Remove or replace it, or leave such pictures out with skip_broken.") from error
         except Exception as error:  # Pillow's plugins raise nearly anything on a broken header
             raise DataError(f"{where} is not an image that can be read: remove or replace it, or leave such pictures out with skip_broken") from error
@@ -67,6 +70,7 @@ class Decoder:
     def _picture(self, picture: Image.Image) -> Tensor:
         # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for a fraction of the work; what is left still has twice the pixels wanted.
         picture.draft(None, (2 * self.size, 2 * self.size))
+        self._check_ratio(picture.size)
         if self.channels == 4:
             if picture.width * picture.height > MAX_PIXELS:
                 raise ImageError("error.image.too_many_pixels", pixels=picture.width * picture.height, max_pixels=MAX_PIXELS)
@@ -74,6 +78,10 @@ class Decoder:
             return torch.from_numpy(np.array(layered)).movedim(-1, 0).contiguous()
         x = load_image(picture, channels=self.channels, size=self.size, fit=FITS[self.crop], max_pixels=MAX_PIXELS)  # type: ignore[arg-type]
         return ((x[0] + 1) * 127.5).round().to(torch.uint8)
+
+    def _check_ratio(self, size: tuple[int, ...]) -> None:
+        if self.crop == "random" and max(size) > MAX_RATIO * min(size):
+            raise DataError(f"{size[0]} x {size[1]} pixels is too long for crop = random (at most {MAX_RATIO} times the width): use center")
 
     def _array(self, values: np.ndarray, where: str) -> Tensor:
         values = values[None] if values.ndim == 2 else values
@@ -88,6 +96,7 @@ class Decoder:
         low, high = values.min(), values.max()
         if not (low >= 0 and high <= highest):  # NaN is neither
             raise DataError(f"{where} has values from {low:.4g} to {high:.4g}: arrays of {values.dtype} must lie between 0 and {highest:g}")
+        self._check_ratio(values.shape[1:])
         planes = [np.array(fitted(Image.fromarray(plane.astype(np.float32)), self.size, FITS[self.crop])) for plane in values]
         return torch.from_numpy(np.rint(np.clip(np.stack(planes) / highest, 0, 1) * 255).astype(np.uint8))
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Read when datasets is imported: without it, opening even a local file asks a server to count the use.
-os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
-
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import ClassLabel, Dataset, Features, IterableDataset, Value, load_dataset, load_dataset_builder
+from datasets import ClassLabel, Dataset, Features, IterableDataset, Value, load_dataset
 from datasets import Image as ImageFeature
-from datasets.exceptions import DatasetNotFoundError
-from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RevisionNotFoundError
 
+from training.hub_data import Load, find_on_hub, loading
 from training.pictures import DataError
 
 BUNDLED = Path(__file__).resolve().parents[1] / "ddpm_space" / "assets" / "data" / "mnist_small"
@@ -34,12 +29,13 @@ class Source:
 
     Args:
         name: as in model cards. splits: what it calls its parts; empty: it is one part, which answers to any name.
-        load: (split, streaming) -> the rows of that split, nothing decoded.
+        load: (split, streaming) -> the rows of that split, nothing decoded. note: what the user should know about where it was found.
     """
 
     name: str
     splits: tuple[str, ...]
-    load: Callable[[str, bool], Dataset | IterableDataset]
+    load: Load
+    note: str = ""
 
     def has(self, split: str) -> bool:
         """Whether this is one of its splits; slices such as 'train[:90%]' are, of a set that has 'train'."""
@@ -81,7 +77,7 @@ def find_source(source: str, *, config: str | None = None, revision: str | None 
         return _folder(path)
     if source.count("/") > 1 or source.startswith((".", "/", "~")) or "\\" in source or not source:
         raise DataError(f"there is no file or folder '{source}': check the path, or give 'bundled' or the id of a data set on the Hub (user/name)")
-    return _hub(source, config, revision)
+    return Source(source, *find_on_hub(source, config, revision))
 
 
 def _parquet(files: dict[str, list[Path]], name: str) -> Source:
@@ -103,7 +99,7 @@ def _check_parquet(file: Path) -> None:
     try:
         rows = pq.read_metadata(file).num_rows
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"'{file}' cannot be read as parquet ({_first_line(error)}): download or write it again") from error
+        raise DataError(f"'{file}' cannot be read as parquet ({(str(error).splitlines() or [''])[0]}): download or write it again") from error
     if rows == 0:  # which datasets itself takes for damage
         raise DataError(f"'{file}' has no rows: give a file with at least one image")
 
@@ -147,52 +143,6 @@ def _pictures(files: list[Path], classes: list[str]) -> Dataset:
         features["label"] = ClassLabel(names=classes)
         columns["label"] = [classes.index(file.parent.name) for file in files]
     return Dataset.from_dict(columns, features=features)
-
-
-def _hub(source: str, config: str | None, revision: str | None) -> Source:
-    named = f"'{source}' is neither a file or folder here nor a data set of the Hub that"
-    builder = loading(lambda: load_dataset_builder(source, config, revision=revision), named)
-    splits = tuple(map(str, builder.config.data_files or builder.info.splits or ()))
-
-    def load(split: str, streaming: bool) -> Dataset | IterableDataset:
-        return loading(lambda: load_dataset(source, config, revision=revision, split=split, streaming=streaming), f"{named} with split '{split}'")
-
-    return Source(source, splits, load)
-
-
-def loading(load: Callable[[], Any], what: str) -> Any:
-    """Call one of datasets' loaders, whose failures are of many unrelated types."""
-    try:
-        return load()
-    except DataError:
-        raise
-    except Exception as error:
-        causes = [error, *_causes(error)]
-        fix = "check the name, the split and the network"
-        if any(isinstance(cause, GatedRepoError) for cause in causes):
-            fix = "its owner gives access to it on its page on the Hub; then log in (`hf auth login`, or HF_TOKEN) as the one who was given it"
-        elif any(isinstance(cause, RevisionNotFoundError) for cause in causes):
-            fix = "dataset_revision names no branch, tag or commit of it"
-        elif any(isinstance(cause, DatasetNotFoundError) for cause in causes):
-            fix = "check the name; a private set needs a login (`hf auth login`, or HF_TOKEN)"
-        elif any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
-            fix = "HF_HUB_OFFLINE is set and the set is not in the cache: unset it, or check the name, the split and the network"
-        elif "Config name is missing" in str(error) or "BuilderConfig" in str(error):
-            fix = "choose a configuration with dataset_config"
-        reason = " ".join(str(error).split())[:300]
-        raise DataError(f"{what} could not be opened ({type(error).__name__}: {reason}): {fix}") from error
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
-    while (inner := error.__cause__ or error.__context__) is not None and len(found) < 20:
-        found.append(inner)
-        error = inner
-    return found
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0]
 
 
 def image_column(features: Features, wanted: str | None, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from datasets import IterableDataset
 from datasets.distributed import split_dataset_by_node
 from torch import Tensor
 
-from training.image_sets import chances, cut, flipped, scaled, thread_count
+from training.augmentation import chances, cut, flipped, scaled
+from training.image_sets import thread_count
 from training.pictures import DataError, Decoder
 
 BLOCK = 64
@@ -54,10 +56,12 @@ class ImageStream:
         self.skipped = self.given = self.epoch = 0
         self._threads = ThreadPoolExecutor(thread_count(), thread_name_prefix="pictures")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="stream")
-        self._rows: Iterator[Any] | None = None
+        self._passes: list[Iterator[Any]] = []  # the one that is being read, or none
         self._block, self._taken = Block([], {}, 0), 0
         self._next: Future[Block] | None = None
         self._start: dict[str, Any] | None = None
+        # An open pass that is torn down with the interpreter complains on the screen about modules that are gone.
+        weakref.finalize(self, _close, self._passes)
         self._read_so_far = 0
 
     @property
@@ -114,7 +118,8 @@ class ImageStream:
             )
         if self._next is not None:
             wait([self._next])
-        self._rows, self._next, self._block, self._taken = None, None, Block([], {}, 0), 0
+        _close(self._passes)
+        self._next, self._block, self._taken = None, Block([], {}, 0), 0
         self.given, self.skipped, self._read_so_far = state["given"], state["skipped"], state["given"]
         if not state["before"]:
             return
@@ -127,12 +132,12 @@ class ImageStream:
 
     def _read(self) -> Block:
         """The next pictures, in the reader's thread; a new pass begins where one ends."""
-        before = {"epoch": self.epoch, "table": self._start if self._rows is None else self.table.state_dict()}
+        before = {"epoch": self.epoch, "table": self.table.state_dict() if self._passes else self._start}
         try:
-            if self._rows is None:
+            if not self._passes:
                 self.table.set_epoch(self.epoch)
-                self._rows = iter(self.table)
-            cells = [row[self.column] for row in islice(self._rows, BLOCK)]
+                self._passes.append(iter(self.table))
+            cells = [row[self.column] for row in islice(self._passes[0], BLOCK)]
         except Exception as error:  # a connection, a server, a file: whatever the reading of one raises
             reason = " ".join(str(error).split())[:200]
             raise DataError(
@@ -145,7 +150,8 @@ class ImageStream:
                     f"the stream of {self.name} has no picture that can be read for process {self.rank} of {self.world}: "
                     "give a set with at least one for each process"
                 )
-            self.epoch, self._rows, self._start = self.epoch + 1, None, None
+            _close(self._passes)
+            self.epoch, self._start = self.epoch + 1, None
             return self._read()
         pictures = [picture for picture in self._threads.map(self._picture, cells) if picture is not None]
         self._read_so_far += len(pictures)
@@ -158,3 +164,8 @@ class ImageStream:
             if not self.skip_broken:
                 raise
             return None
+
+
+def _close(passes: list[Any]) -> None:
+    while passes:
+        passes.pop().close()
