@@ -166,7 +166,9 @@ def test_what_it_asks_of_the_variance_is_the_best_one() -> None:
 def test_half_precision_answers_are_judged_in_float32_and_wrong_channels_are_named() -> None:
     x_0, eps, x_t = (value.float() for value in batch())
     output = torch.cat([eps, noisy(eps, 0.5)], dim=1).bfloat16()
-    losses = objective(prediction_type="epsilon", variance="learned_range").per_image(output, x_0, x_t, eps, T)
+    hybrid = objective(prediction_type="epsilon", variance="learned_range")
+    losses = hybrid.per_image(output, x_0, x_t, eps, T)
+    assert all(torch.equal(value, same) for value, same in zip(losses, hybrid.per_image(output.float(), x_0, x_t, eps, T)) if value is not None)
     assert {value.dtype for value in losses if value is not None} == {torch.float32}
     assert torch.allclose(losses.squared_error, (output[:, :2].float() - eps).square().mean((1, 2, 3)))
     with pytest.raises(ValueError, match=r"returned 4 channels for 2 of the image, where 2 are needed"):
