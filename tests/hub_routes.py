@@ -58,11 +58,12 @@ def pull_request(request: Request) -> bool:
     return request.query.get("create_pr") == ["1"]
 
 
-def writable(hub: HubServer, request: Request, kind: str, name: str) -> tuple[Repository, User]:
-    """A repository that this user may write to, or open a pull request on."""
-    repository = hub.store.visible(kind, name, request.user)
-    if pull_request(request) and request.user and request.user.role == "write":
-        return repository, request.user
+def writable(hub: HubServer, request: Request, kind: str, name: str, revision: str = "main") -> tuple[Repository, User]:
+    """A repository that this user may write to, or open a pull request on, or has opened one on."""
+    repository, user = hub.store.visible(kind, name, request.user), request.user
+    own = revision.startswith("refs/pr/") and user is not None and repository.commit(revision).author == user.name
+    if user and user.role == "write" and (own or pull_request(request)):
+        return repository, user
     return repository, allow_write(request.user, repository.owner)
 
 
@@ -210,7 +211,7 @@ def tag(hub: HubServer, request: Request, kind: str, name: str, tag: str) -> Ans
 
 @route("POST", API + r"/preupload/(?P<revision>[^/]+)")
 def preupload(hub: HubServer, request: Request, kind: str, name: str, revision: str) -> Answer:
-    repository, _ = writable(hub, request, kind, name)
+    repository, _ = writable(hub, request, kind, name, revision)
     there = repository.commit(revision).files
     plans: list[dict[str, Any]] = []
     for file in as_json(request)["files"]:
@@ -223,7 +224,7 @@ def preupload(hub: HubServer, request: Request, kind: str, name: str, revision: 
 
 @route("POST", API + r"/commit/(?P<revision>[^/]+)")
 def commit(hub: HubServer, request: Request, kind: str, name: str, revision: str) -> Answer:
-    repository, user = writable(hub, request, kind, name)
+    repository, user = writable(hub, request, kind, name, revision)
     lines = [json.loads(line) for line in request.body.splitlines() if line]
     made = hub.store.apply(repository, revision, lines, user, as_pull_request=pull_request(request))
     page = f"{hub.url}/{PREFIX[kind]}{name}"

@@ -125,19 +125,23 @@ def shareable(options: str) -> str:
 
 
 def _with_metadata(config: TrainConfig, data_name: str, evaluation: Mapping[str, Any] | None, sections: Sequence[str]) -> str:
-    on_hub = "/" in config.dataset and not Path(config.dataset).expanduser().exists()
-    credit = credit_of(data_name)
-    figures = results(evaluation, data_name, config.dataset if on_hub else slug(data_name))
+    credit, on_hub = credit_of(data_name), _hub_id(config)
+    figures = results(evaluation, data_name, on_hub or slug(data_name))
     data = ModelCardData(
         license=(credit.licence if credit else None) or "unknown",
         library_name="diffusers",
         pipeline_tag=TASK,
-        datasets=[config.dataset] if on_hub else None,
+        datasets=[on_hub] if on_hub else None,
         tags=["diffusers", "ddpm", "diffusion", TASK, "ddpm_space"],
         model_name=f"DDPM on {data_name}" if figures else None,
         eval_results=figures or None,
     )
     return "\n\n".join([f"---\n{data.to_yaml()}\n---", *(section for section in sections if section)]) + "\n"
+
+
+def _hub_id(config: TrainConfig) -> str | None:
+    """The data set's id on the Hub, None for what lies on this machine."""
+    return config.dataset if re.fullmatch(r"[\w.-]+/[\w.-]+", config.dataset) and not Path(config.dataset).exists() else None
 
 
 def _local(word: str) -> str:
@@ -224,7 +228,8 @@ def _licence(config: TrainConfig, data_name: str) -> str:
     credit = credit_of(data_name)
     if credit:
         return f"## Data and licence\n\n{credit.notice}\n\n> {credit.paper}"
-    found = f"[{config.dataset}](https://huggingface.co/datasets/{config.dataset})" if re.fullmatch(r"[\w.-]+/[\w.-]+", config.dataset) else data_name
+    on_hub = _hub_id(config)
+    found = f"[{on_hub}](https://huggingface.co/datasets/{on_hub})" if on_hub else data_name
     return (
         f"## Data and licence\n\nTrained on {found}. No licence of these weights is stated: the terms of that data set come first, and the author of "
         "the model names one in the metadata above where they allow it."

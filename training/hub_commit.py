@@ -31,6 +31,8 @@ NO_TOKEN = (
     "(it is no option, so that it stays out of logs and cards)."
 )
 
+FAULTS = (HfHubHTTPError, httpx.HTTPError, ConnectionError)
+
 Operation: TypeAlias = CommitOperationAdd | CommitOperationDelete
 
 
@@ -61,10 +63,12 @@ def commit(
             return api.create_commit(
                 repo_id, operations(), commit_message=message, repo_type=repo_type, revision=revision, create_pr=create_pr or None
             )
-        except (HfHubHTTPError, httpx.HTTPError, ConnectionError) as error:
-            if wait is None or not _passes(error):
-                raise
-            print(f"the Hub did not take the commit ({_short(api, error)}): again in {wait:g} s", file=sys.stderr, flush=True)
+        except (*FAULTS, RuntimeError) as error:
+            # The client wraps what went wrong with a weight in a RuntimeError of its own.
+            fault = error.__cause__ if isinstance(error, RuntimeError) and isinstance(error.__cause__, FAULTS) else error
+            if wait is None or not _passes(fault):
+                raise fault from error
+            print(f"the Hub did not take the commit ({_short(api, fault)}): again in {wait:g} s", file=sys.stderr, flush=True)
             time.sleep(wait)
     raise AssertionError("the last attempt returns or raises")
 
@@ -98,14 +102,14 @@ def token_of(api: HfApi) -> str | None:
     return api.token if isinstance(api.token, str) else get_token()
 
 
-def _passes(error: Exception) -> bool:
+def _passes(error: BaseException) -> bool:
     """Whether a later attempt can succeed: the server's own faults, too many requests, a commit of someone else in between, a cut connection."""
     if isinstance(error, OfflineModeIsEnabled):
         return False
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         return status >= 500 or status in (408, 412, 429)
-    return True
+    return isinstance(error, FAULTS)
 
 
 @contextmanager
@@ -118,7 +122,7 @@ def explained(api: HfApi, repo_id: str, fix: str = "") -> Iterator[None]:
     _limit_waiting()
     try:
         yield
-    except (HfHubHTTPError, httpx.HTTPError, ConnectionError, LocalTokenNotFoundError, ValueError) as error:
+    except (*FAULTS, LocalTokenNotFoundError, ValueError) as error:
         raise HubError(_reason(api, repo_id, error) + (f" {fix}" if fix else "")) from error
 
 
@@ -133,7 +137,7 @@ def _reason(api: HfApi, repo_id: str, error: Exception) -> str:
     if status == 403:
         return (
             f"the token may not write to '{repo_id}' ({said}): use a token with the role write, and a name under your own user or organisation, "
-            "or --hub_create_pr to propose it to its owner."
+            "or a pull request (--hub_create_pr; for a Space --create_pr)."
         )
     if isinstance(error, RevisionNotFoundError):
         return f"'{repo_id}' has no such branch or pull request any more ({said}): give another --hub_revision."
@@ -160,7 +164,7 @@ def _fill_timeouts(request: httpx.Request) -> None:
     request.extensions["timeout"] = {name: TIMEOUT if given.get(name) is None else given[name] for name in ("connect", "read", "write", "pool")}
 
 
-def _short(api: HfApi, error: Exception) -> str:
+def _short(api: HfApi, error: BaseException) -> str:
     """One line of an error, without a token."""
     text = getattr(error, "server_message", None) or str(error) or type(error).__name__
     text = " ".join(text.split())
