@@ -6,10 +6,11 @@ seconds, which a page that shows only noise need not wait for.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ddpm_space.denoiser import Denoiser
-from ddpm_space.pipeline_folder import MODEL_ERRORS, WANTED, ModelError, PipelineFolder, read_folder
+from ddpm_space.pipeline_folder import MODEL_ERRORS, ModelError, PipelineFolder, names_in, read_folder, wanted
 from ddpm_space.schedule import NoiseSchedule
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 Network = Callable[[Tensor, Tensor], Tensor]
 
 _lock = threading.Lock()
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class LoadedModel:
     """A model ready to use: `denoiser` for the stories, the rest to show.
 
     sample_size: height and width of its images; source: as it was asked for; revision: the Hub commit, None otherwise; scheduler_config: as stored;
-    learned_variance: the network also predicts a variance, which sampling does not use; card_path: its README.md, None if it has none.
+    learned_variance: the network also predicts a variance, which sampling does not use; card_path: its README.md, None if it has none;
+    note: a warning to show: the Hub could not be reached, and this is the copy that was here.
     """
 
     denoiser: Denoiser
@@ -58,6 +61,7 @@ class LoadedModel:
     learned_variance: bool
     device: str
     card_path: Path | None
+    note: ModelError | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -78,23 +82,34 @@ def load(source: str | Path, *, device: str = "cpu", hub: HfApi | None = None) -
         ModelError: nothing there, not a pipeline, another architecture, damaged or unsafe weights, no network.
     """
     name = str(source)
-    folder, revision = locate(name, hub)
-    files = sorted({path for pattern in WANTED for path in folder.glob(pattern)})
+    folder, revision, note = _find(name, hub)
+    files = [folder / path for path in wanted(names_in(folder))]
     stamps = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
     with _lock:
-        return _load(name, revision, folder, device, stamps)
+        model = _load(name, revision, folder, device, stamps)
+    if note is None:
+        return model
+    log.warning("%s", note)
+    return replace(model, note=note)
 
 
 def locate(source: str, hub: HfApi | None = None) -> tuple[Path, str | None]:
     """Find the folder of a source, downloading it if it is a Hub id; returns it with the Hub commit, or None for what is local."""
+    folder, revision, note = _find(source, hub)
+    if note is not None:
+        log.warning("%s", note)
+    return folder, revision
+
+
+def _find(source: str, hub: HfApi | None) -> tuple[Path, str | None, ModelError | None]:
     if source.startswith("bundled:"):
         name = source.removeprefix("bundled:")
         if name not in BUNDLED:
             raise ModelError("error.model.unknown_bundled", name=name, known=", ".join(BUNDLED))
-        return BUNDLED_FOLDER / name, None
+        return BUNDLED_FOLDER / name, None, None
     folder = Path(source).expanduser()
     if folder.is_dir():
-        return folder, None
+        return folder, None, None
     repo, _, revision = source.partition("@")
     if folder.exists() or not HUB_ID.fullmatch(repo):
         raise ModelError("error.model.not_found", source=source)

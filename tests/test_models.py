@@ -93,6 +93,38 @@ def test_the_old_layout_with_all_files_at_the_top_loads(copy_of_tiny: Path) -> N
     assert load(copy_of_tiny).num_parameters == expected
 
 
+def test_old_names_of_attention_weights_are_understood(new_pipeline: Callable[..., Path]) -> None:
+    """Checkpoints of diffusers' first versions, such as google/ddpm-cifar10-32, name them query, key, value, proj_attn."""
+    attention = {"down_block_types": ("DownBlock2D", "AttnDownBlock2D"), "up_block_types": ("AttnUpBlock2D", "UpBlock2D"), "attention_head_dim": None}
+    folder = new_pipeline(**attention)
+    x_t, t = torch.randn(1, 1, 8, 8), torch.tensor([3])
+    expected = load(folder).denoiser.network(x_t, t)
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+
+    def rename(weights: dict[str, torch.Tensor]) -> None:
+        for name in [name for name in weights if ".attentions." in name]:
+            new = name
+            for now, before in old.items():
+                new = new.replace(f".{now}.", f".{before}.")
+            weights[new] = weights.pop(name)
+
+    edit_weights(folder, rename)
+    os.utime(folder / "unet" / WEIGHTS, ns=(1, 1))
+    assert ".query." in " ".join(load_file(folder / "unet" / WEIGHTS))
+    assert torch.equal(load(folder).denoiser.network(x_t, t), expected)
+
+
+def test_any_number_of_channels_loads(new_pipeline: Callable[..., Path]) -> None:
+    """Only the page is limited to gray and RGB."""
+    from ddpm_space.ui.model import ModelSlot
+
+    folder = new_pipeline(in_channels=4, out_channels=4)
+    assert load(folder).shape == (4, 8, 8)
+    with pytest.raises(models.ModelError) as caught:
+        ModelSlot(str(folder)).get()
+    assert caught.value.key == "error.model.channels" and caught.value.values["found"] == 4
+
+
 def test_a_model_stays_in_memory_until_its_files_change(copy_of_tiny: Path) -> None:
     first = load(copy_of_tiny)
     assert load(str(copy_of_tiny)) is first

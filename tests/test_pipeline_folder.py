@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddpm_space.pipeline_folder import MODEL_ERRORS, WEIGHTS, ModelError
+from ddpm_space.models import load
+from ddpm_space.pipeline_folder import MODEL_ERRORS, WEIGHTS, ModelError, wanted
 
 
 @pytest.mark.parametrize("missing", ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"])
@@ -52,13 +53,32 @@ def test_pickles_are_refused_and_never_opened(copy_of_tiny: Path, refused_model:
 
     torch.save(Trap(), path.with_suffix(".bin"))
     path.unlink()
-    refused_model("error.model.no_safetensors", copy_of_tiny)
+    assert refused_model("error.model.no_safetensors", copy_of_tiny).values["file"] == f"unet/{path.with_suffix('.bin').name}"
     path.with_suffix(".bin").unlink()
     assert refused_model("error.model.no_weights", copy_of_tiny).values["missing"] == f"unet/{WEIGHTS}"
     torch.save(Trap(), path.with_suffix(".bin"))
-    (copy_of_tiny / "unet" / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": {}}))
-    refused_model("error.model.weights_mismatch", copy_of_tiny)
+    index = copy_of_tiny / "unet" / f"{WEIGHTS}.index.json"
+    for named in ("diffusion_pytorch_model.bin", "../diffusion_pytorch_model-00001-of-00001.safetensors", "/etc/passwd", None):
+        index.write_text(json.dumps({"metadata": {}, "weight_map": {"conv_in.weight": named} if named else {}}))
+        assert refused_model("error.model.damaged", copy_of_tiny).values["file"] == index.name
+    index.write_text(json.dumps({"metadata": {}, "weight_map": {"conv_in.weight": "diffusion_pytorch_model-00001-of-00001.safetensors"}}))
+    assert "00001-of-00001" in refused_model("error.model.no_weights", copy_of_tiny).values["missing"]
     assert not trap.exists()
+
+
+def test_a_damaged_variant_is_nobodys_business(copy_of_tiny: Path) -> None:
+    (copy_of_tiny / "unet" / "diffusion_pytorch_model.raw.safetensors").write_bytes(b"cut short")
+    assert load(copy_of_tiny).num_parameters > 0
+
+
+def test_what_is_downloaded_of_a_listing() -> None:
+    """The UNet's own layout decides where the weights are taken from; variants, pickles, code and pictures stay behind."""
+    piece = "diffusion_pytorch_model-00001-of-00002.safetensors"
+    variants = {"unet/diffusion_pytorch_model.raw.safetensors", "unet/diffusion_pytorch_model-00001-of-00002.fp16.safetensors", "unet/own.py"}
+    top = {"model_index.json", "README.md", "config.json", WEIGHTS, "samples.png", "diffusion_pytorch_model.bin"}
+    assert wanted(top) == ["README.md", "model_index.json", "config.json", WEIGHTS]
+    found = wanted({*top, *variants, "unet/config.json", f"unet/{piece}", f"unet/{WEIGHTS}.index.json"})
+    assert found == ["README.md", "model_index.json", "config.json", "unet/config.json", f"unet/{WEIGHTS}.index.json", f"unet/{piece}"]
 
 
 def test_other_architectures_are_refused_model(copy_of_tiny: Path, refused_model: Callable, edit_json: Callable) -> None:
@@ -88,8 +108,9 @@ def test_code_that_comes_with_a_model_is_refused_and_not_run(copy_of_tiny: Path,
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"in_channels": 4, "out_channels": 4}, "channels"),
-        ({"out_channels": 3}, "channels"),
+        ({"out_channels": 3}, "outputs"),
+        ({"in_channels": 0, "out_channels": 0}, "outputs"),
+        ({"in_channels": "1"}, "outputs"),
         ({"num_class_embeds": 10}, "class_conditional"),
         ({"class_embed_type": "timestep"}, "class_conditional"),
         ({"sample_size": None}, "size"),

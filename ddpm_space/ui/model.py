@@ -44,6 +44,9 @@ class ModelSlot:
             # diffusers takes seconds to import, so it comes with the model and not with the page.
             from ddpm_space import models
 
-            self._loading.set_result(models.load(self.source))
+            model = models.load(self.source)
+            if model.channels not in (1, 3):
+                raise models.ModelError("error.model.channels", source=self.source, found=model.channels)
+            self._loading.set_result(model)
         except Exception as error:
             self._loading.set_exception(error)
