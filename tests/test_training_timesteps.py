@@ -79,7 +79,7 @@ def test_the_loss_aware_law_is_the_root_mean_square_of_the_last_ten_losses() -> 
     generator = torch.Generator().manual_seed(0)
     source, memory = LossAwareSampler(7, 0), defaultdict(lambda: deque[float](maxlen=HISTORY))
     for step in range(60):
-        t = torch.randint(0, 7, (40 if step == 30 else 5,), generator=generator)
+        t = torch.randint(0, 7, (120 if step == 30 else 5,), generator=generator)
         losses = torch.rand(len(t), generator=generator) + t
         # Within a step the losses of one timestep count in their order of size.
         for loss, place in sorted(zip(losses.tolist(), t.tolist())):

@@ -26,7 +26,7 @@ def learning_rates(config: TrainConfig, steps: int) -> Callable[[int], float]:
     warmup = config.lr_warmup_steps
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=config.learning_rate)
     try:
-        schedule = get_scheduler(config.lr_schedule, optimizer, num_warmup_steps=warmup, num_training_steps=max(steps, warmup) + 1)
+        schedule = get_scheduler(config.lr_schedule, optimizer, num_warmup_steps=warmup, num_training_steps=steps + 1)
     except ValueError as error:
         raise ConfigError(f"learning_rate = {config.learning_rate:g} does not go with lr_schedule = {config.lr_schedule}: {error}") from error
     factor = schedule.lr_lambdas[0]
