@@ -17,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from ddpm_space import hub as hub_module
 from ddpm_space.models import LoadedModel, load
 from ddpm_space.pipeline_folder import WEIGHTS
+from ddpm_space.ui.model import ModelSlot
+from ddpm_space.ui.sampling import describe
 
 REPO = "alice/digits"
 
@@ -67,7 +69,7 @@ def test_a_model_is_downloaded_once_and_serves_without_the_hub(hub: HubServer, c
     assert load(REPO, hub=hub.api()).note is None and not hub.asked("GET .*(/lfs/|/resolve/)")
 
 
-def test_without_the_hub_the_copy_serves_and_says_so(copy_of_tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_the_hub_the_copy_serves_and_says_so(copy_of_tiny: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     with HubServer() as hub:
         first = hub.add(REPO, copy_of_tiny)
         api = hub.api()
@@ -77,6 +79,9 @@ def test_without_the_hub_the_copy_serves_and_says_so(copy_of_tiny: Path, caplog:
     assert again.note is not None and again.note.key == "error.model.old_copy" and again.note.values["commit"] == first[:10]
     assert "refused" in again.note.values["reason"] and str(again.note) in caplog.text
     assert load(f"{REPO}@{first}", hub=api).note is None
+    hub.become_default(monkeypatch)
+    shown = describe(ModelSlot(REPO))["note"]
+    assert shown == {"key": "error.model.old_copy", "values": again.note.values}, "the page says it in the visitor's language"
 
 
 def test_an_update_that_does_not_arrive_leaves_the_older_copy(hub: HubServer, copy_of_tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +103,7 @@ def test_branches_tags_and_pull_requests_are_revisions(hub: HubServer, copy_of_t
     first = hub.add(REPO, copy_of_tiny)
     api.create_tag(REPO, tag="v1")
     api.create_branch(REPO, branch="feat/x")
-    opened = hub.api("other").upload_file(path_or_fileobj=b"# A card", path_in_repo="README.md", repo_id=REPO, create_pr=True)
+    opened = hub.api("other").upload_file(path_or_fileobj=b"---\nlicense: mit\n---\n", path_in_repo="README.md", repo_id=REPO, create_pr=True)
     hub.add(REPO, {"README.md": b"emptied"})
     for revision, commit in (("v1", first), ("feat/x", first), ("refs/pr/1", opened.oid), (first, first)):
         assert load(f"{REPO}@{revision}", hub=api).revision == commit

@@ -103,7 +103,7 @@ def test_what_passes_is_waited_for(hub: HubServer, monkeypatch: pytest.MonkeyPat
 
 def test_a_download_that_is_always_cut_ends(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused_model: Callable) -> None:
     hub.fault(path="/lfs/", cut=1000, times=math.inf)
-    monkeypatch.setattr(hub_module, "PATIENCE", 2.5)
+    monkeypatch.setattr(hub_module, "PATIENCE", 1.5)
     refused_model("error.model.offline", REPO, hub=hub.api())
     assert weights_in(tmp_path / "hub") == []
 

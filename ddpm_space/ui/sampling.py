@@ -15,7 +15,7 @@ from ddpm_space.ui.forms import seed_box, whole_number
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.text import T
 from ddpm_space.ui.trajectory import Trajectory
-from ddpm_space.ui.widgets import HEAVY, Payload, answered, encode, panel, streamed
+from ddpm_space.ui.widgets import HEAVY, Payload, answered, encode, error_payload, panel, streamed
 
 MAX_IMAGES = 36
 FRAME_SECONDS = 0.08
@@ -138,4 +138,5 @@ def describe(model: ModelSlot) -> Payload:
         "channels": loaded.channels,
         "T": len(loaded.denoiser.schedule),
         "schedule": loaded.denoiser.schedule.name,
+        **({"note": error_payload(loaded.note)["error"]} if loaded.note else {}),
     }

@@ -27,6 +27,7 @@ export function model(root) {
     const schedule = known(`schedule.${loaded.schedule}`) ? t(`schedule.${loaded.schedule}`) : loaded.schedule;
     const values = { ...loaded, schedule, millions: number(loaded.num_parameters / 1e6, 3), myriads: number(loaded.num_parameters / 1e4, 3) };
     const kind = { epsilon: "model.epsilon", v_prediction: "model.v_prediction", sample: "model.sample" }[loaded.prediction_type];
-    root.replaceChildren(say("p", "model.line", values), say("p", kind, {}), loaded.learned_variance ? say("p", "model.learned_variance") : "");
+    const note = loaded.note ? say("p", loaded.note.key, loaded.note.values, "note") : "";
+    root.replaceChildren(say("p", "model.line", values), say("p", kind, {}), loaded.learned_variance ? say("p", "model.learned_variance") : "", note);
   };
 }
