@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import sys
 from typing import Any
@@ -109,6 +110,9 @@ def test_a_distance_is_called_fid_only_where_its_features_are_inceptions() -> No
 
 
 def test_what_was_not_measured_is_not_shown() -> None:
+    nothing = Evaluation(None, None, None, None, (), ("a note",), {}).to_dict()
+    assert card(evaluation=nothing, notes=["a note"]).count("a note") == 1 and "Nothing was measured" in card(evaluation=nothing)
+    assert "loss at the end" not in card(loss=math.nan) and "nan" not in card(loss=math.nan)
     text = CARDS["bare"]()
     assert "How good it is" not in text and "Nothing was measured" in text and ModelCard(text).data.eval_results is None
     assert "What it draws" not in text and 'variant="raw"' not in text
@@ -137,18 +141,14 @@ def test_the_licence_is_the_data_sets_where_it_is_known() -> None:
 def test_neither_card_nor_options_name_folders_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/home/ada/train.py", "--dataset=/home/ada/cats", "--output_dir", "/home/ada/runs/cats", "--flip"])
     assert command() == "accelerate launch training/train.py --dataset=cats --output_dir cats --flip"
-    config = make_config({"dataset": "/home/ada/cats", "output_dir": "/home/ada/runs/cats", "init_from": "/home/ada/old", "hub_model_id": "ada/cats"})
+    config = make_config({"dataset": "/home/ada/cats", "output_dir": "/home/ada/runs/cats", "init_from": "/home/ada/old"})
     text = model_card(config, data_name="cats", data_size=9, parameters=1, images=9, seconds=1, loss=1, precision="no") + planned_card(
         config, "today"
     )
     assert "/home" not in text and "started from `old`" in text
     options = shareable(config.to_yaml())
     assert "/home" not in options and "hub" not in options
-    assert (
-        make_config({**vars(config), "dataset": "cats", "output_dir": "cats", "init_from": "old", "hub_model_id": None})
-        .to_yaml()
-        .startswith(options[:500])
-    )
+    assert make_config({**vars(config), "dataset": "cats", "output_dir": "cats", "init_from": "old"}).to_yaml().startswith(options[:500])
 
 
 def test_on_the_hub_the_card_names_its_repository() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -55,14 +56,15 @@ def model_card(
 
     Args:
         data_size: images in the training set, None for a stream; images: seen so far, repeats counted; steps: of the optimizer, by default as many as
-            `images` need; seconds: of training, without sampling and saving; loss: mean over the last steps; precision: as used.
+            `images` need; seconds: of training, without sampling and saving; precision: as used.
+        loss: mean over the last steps, NaN if none was logged.
         evaluation: what `findings.Evaluation.to_dict` gives and `evaluation.json` holds, None if nothing was measured.
         picture: the sample grid's file in the folder, None without one.
         raw_variant: the weights that are not averaged lie beside the others as the variant "raw"; notes: what the data loader has to say.
     Returns:
         Markdown with the Hub's metadata in front. `Publisher` puts the id of the repository where it says "PATH".
     """
-    measured = evaluation or {}
+    figures = figures_table(evaluation)
     images_a_step = config.batch_size * config.gradient_accumulation_steps * processes
     facts = {
         "data": f"{data_name}, {'a stream' if data_size is None else f'{data_size:,} images'}{_preparation(config)}",
@@ -72,7 +74,7 @@ def model_card(
         + (f" x {config.gradient_accumulation_steps} accumulated" if config.gradient_accumulation_steps > 1 else "")
         + f" x {processes} process{'es' if processes > 1 else ''})",
         "images seen": f"{images:,} of {config.train_images:,} planned" + (f" ({images / data_size:.1f} epochs)" if data_size else ""),
-        "loss at the end": f"{loss:.4f}",
+        **({"loss at the end": f"{loss:.4f}"} if math.isfinite(loss) else {}),
         "time": f"{seconds / 60:.1f} minutes on {describe()}, precision {precision}",
         "versions": versions(),
     }
@@ -83,10 +85,10 @@ def model_card(
         f"moving average (decay {config.ema_decay:g}) of the trained ones.",
         _usage(config, raw_variant),
         _picture(config, picture),
-        figures_table(evaluation),
-        f"## How it was made\n\n{_table(facts)}" + "".join(f"\n\n- {note}" for note in notes if note not in measured.get("notes", ())),
+        figures,
+        f"## How it was made\n\n{_table(facts)}" + "".join(f"\n\n- {note}" for note in notes if f"- {note}" not in figures),
         f"    {command()}\n\nEvery option is in `training_config.yaml`, which `--config` reads back.",
-        _uses_and_limits(config, evaluation),
+        _uses_and_limits(config, measured=bool(figures)),
         _licence(config, data_name),
     ]
     return _with_metadata(config, data_name, evaluation, sections)
@@ -213,15 +215,15 @@ def _picture(config: TrainConfig, picture: str | None) -> str:
     return f"## What it draws\n\n![{config.sample_images} samples of the model]({picture})\n\n{caption}"
 
 
-def _uses_and_limits(config: TrainConfig, evaluation: Mapping[str, Any] | None) -> str:
-    measured = "" if evaluation else "\n- Nothing was measured of this model beyond its training loss: look at its samples before relying on it."
+def _uses_and_limits(config: TrainConfig, *, measured: bool) -> str:
+    unknown = "" if measured else "\n- Nothing was measured of this model beyond its training loss: look at its samples before relying on it."
     return f"""## Intended use and limits
 
 For the study of diffusion models (samplers, schedules, likelihoods), for teaching, and as a start for further training (`--init_from`).
 
 - It draws {_kind(config)} images and no others, and nothing tells it what to draw: there is no prompt and no class.
 - It knows its training set alone. What that set lacks or holds too much of, the samples lack or hold too much of.
-- Samples can come close to training images, the more so the smaller the set and the longer the run: compare them first.{measured}"""
+- Samples can come close to training images, the more so the smaller the set and the longer the run: compare them first.{unknown}"""
 
 
 def _licence(config: TrainConfig, data_name: str) -> str:

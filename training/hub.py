@@ -25,7 +25,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from ddpm_space.pipeline_folder import ModelError, read_folder
 from training.card import for_hub, planned_card, shareable
-from training.config import TrainConfig
+from training.config import ConfigError, TrainConfig
 from training.hub_commit import HubError, Operation, commit, explained, ready_to_write
 
 PUSHED = (
@@ -100,7 +100,7 @@ class Publisher:
         """Make the repository and the branch where they are missing; the first call alone asks."""
         if self.ready:
             return
-        self.repo_id = ready_to_write(self.api, self.repo_id, private=self.config.hub_private)
+        ready_to_write(self.api, self.repo_id, private=self.config.hub_private)
         if self.config.hub_revision and not self.config.hub_create_pr:
             self.api.create_branch(self.repo_id, branch=self.config.hub_revision, exist_ok=True)
         self.ready = True
@@ -195,5 +195,5 @@ def main(arguments: Sequence[str] | None = None) -> str:
 if __name__ == "__main__":
     try:
         print(f"The model is at {main()}")
-    except HubError as error:
+    except (HubError, ConfigError) as error:
         sys.exit(f"hub.py: {error}")

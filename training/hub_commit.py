@@ -73,26 +73,23 @@ def commit(
     raise AssertionError("the last attempt returns or raises")
 
 
-def ready_to_write(api: HfApi, repo_id: str, *, private: bool, repo_type: str = "model") -> str:
+def ready_to_write(api: HfApi, repo_id: str, *, private: bool, repo_type: str = "model") -> None:
     """Make a repository where there is none. That it is there proves no right to write: the first commit does.
 
     Args:
-        repo_id: "user/name", or a name alone for the user's own; private: it must be, if it is there already.
-    Returns:
-        its whole name.
+        repo_id: "user/name"; private: it must be, if it is there already.
     Raises:
-        HubError: no token, or public though it must be private.
+        HubError: no name, no token, or public though it must be private.
     """
     if not token_of(api):
         raise HubError(NO_TOKEN.format(repo_id=repo_id))
-    if "/" not in repo_id:
-        repo_id = f"{api.whoami()['name']}/{repo_id}"
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
+        raise HubError(f"'{repo_id}' is no name of a repository: use user/name.")
     if not api.repo_exists(repo_id, repo_type=repo_type):
         sdk = "gradio" if repo_type == "space" else None
         api.create_repo(repo_id, private=private or None, repo_type=repo_type, space_sdk=sdk, exist_ok=True)
     if private and not api.repo_info(repo_id, repo_type=repo_type).private:
         raise HubError(f"'{repo_id}' is public, and a private one was asked for: make it private in its settings, or push to another name.")
-    return repo_id
 
 
 def token_of(api: HfApi) -> str | None:

@@ -84,7 +84,7 @@ def push_space(
             name, _, revision = model.partition("@")
             if api.model_info(name, revision=revision or None).private:
                 print(f"'{name}' is private: give the Space a secret HF_TOKEN with a token that may read it, in its settings.", file=sys.stderr)
-        repo_id = ready_to_write(api, repo_id, private=private, repo_type="space")
+        ready_to_write(api, repo_id, private=private, repo_type="space")
         there = api.list_repo_files(repo_id, repo_type="space")
         stale = [name for name in there if name not in files and name.startswith((f"{PACKAGE}/", "docs/"))]
 
