@@ -57,7 +57,7 @@ class Meter:
             quarters that were visited, "gradient_norm" and "gradient_norm_max" where a step was made.
         """
         sums = self.sums if accelerator is None else accelerator.reduce(self.sums, reduction="sum")
-        images, weight, loss, squared_error, vlb = sums.double().cpu()
+        images, weight, loss, squared_error, vlb = sums.cpu().double()
         steps, norm, largest = self.norms.tolist()
         total = max(1.0, float(images.sum()))
         found = {"loss": float(loss.sum()) / total, "squared_error": float(squared_error.sum()) / total}

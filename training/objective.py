@@ -109,12 +109,3 @@ def loss_weight(prediction_type: str, snr_t: Tensor, min_snr_gamma: float | None
     if min_snr_gamma is None:
         return torch.ones_like(snr_t)
     return MIN_SNR_WEIGHTS[prediction_type](snr_t, min_snr_gamma)
-
-
-def learning_rate_factor(progress: float, step: int, warmup_steps: int, kind: str) -> float:
-    """Share of the highest learning rate: a linear rise over the first steps, times a fall from 1 to 0 as `progress` goes from 0 to 1."""
-    rise = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-    if kind == "constant":
-        return rise
-    fall = 1 - progress if kind == "linear" else 0.5 * (1 + float(torch.cos(torch.tensor(progress * torch.pi))))
-    return rise * max(0.0, fall)
