@@ -68,15 +68,16 @@ class SmallClassifier(nn.Module):
 
 
 def load_classifier(name: str = "mnist") -> SmallClassifier:
-    """Load one of the bundled classifiers, ready to judge.
+    """Load one of the bundled classifiers, ready to judge; the global random numbers are left alone.
 
     Raises:
         ValueError: no classifier of that name.
     """
     if name not in CLASSIFIERS:
         raise ValueError(f"there is no classifier '{name}': use one of {', '.join(CLASSIFIERS)}")
-    classifier = SmallClassifier()
-    classifier.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"))
+    with torch.device("meta"):  # no weights are drawn that the file would replace
+        classifier = SmallClassifier()
+    classifier.load_state_dict(load_file(WEIGHTS / f"{name}.safetensors"), assign=True)
     return classifier.eval().requires_grad_(False)
 
 

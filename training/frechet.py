@@ -111,14 +111,15 @@ def inception_weights() -> Path:
 
 
 def load_features(name: str, device: str = "cpu") -> FeatureNetwork:
-    """Load a feature network by a name that `chosen_features` gave."""
+    """Load a feature network by a name that `chosen_features` gave; the global random numbers are left alone."""
     if name in CLASSIFIERS:
         classifier = load_classifier(name).to(device)
         words = f"the bundled classifier of {CLASSIFIERS[name].shows}, {NUM_FEATURES} of them"
         return FeatureNetwork(name, "Fréchet distance", words, NUM_FEATURES, classifier.features, device, classifier)
     from torchmetrics.image.fid import NoTrainInceptionV3
 
-    network = NoTrainInceptionV3("inception-v3-compat", [str(INCEPTION_FEATURES)], str(inception_weights())).to(device)
+    with torch.random.fork_rng(devices=[]):  # its layers draw weights, which the file then replaces
+        network = NoTrainInceptionV3("inception-v3-compat", [str(INCEPTION_FEATURES)], str(inception_weights())).to(device)
 
     def extract(x: Tensor) -> Tensor:
         return network(((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).expand(-1, 3, -1, -1))
