@@ -1,0 +1,161 @@
+"""A run that is asked to stop saves and says so; a second request ends it at once; with launchers and several processes too."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from training_runs import SCRIPT, command, environment, flags, log, new_processes, options, same, weights, write_pictures
+
+from training import checkpoint, stopping
+from training.config import make_config
+from training.progress import Reporter
+from training.stopping import Stopped, StopSignals
+from training.train import Trainer, main
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    new_processes()
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    main(make_config(options(pictures, run)))
+    return run
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_run_goes_on_to_the_same_bits(
+    number: signal.Signals, finished: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    report = Reporter.log
+
+    def then_signal(self: Reporter, step: int, metrics: dict[str, float]) -> None:
+        report(self, step, metrics)
+        signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(Reporter, "log", then_signal)
+    with pytest.raises(Stopped, match=rf"stopped by {number.name} after step 6 of 20 \(60 images\).*--resume latest"):
+        main(make_config(options(pictures, tmp_path)))
+    assert signal.getsignal(number) == before
+    assert f"{number.name}: saving a checkpoint" in capfd.readouterr().err
+    assert [folder.name for folder in checkpoint.checkpoints(tmp_path)] == ["images-000000060"] and (tmp_path / "model").is_dir()
+    monkeypatch.undo()
+    main(make_config(options(pictures, tmp_path, resume="latest")))
+    assert same(weights(tmp_path / "model"), weights(finished / "model"))
+    assert [line["images"] for line in log(tmp_path)] == [line["images"] for line in log(finished)]
+
+
+def test_a_grid_is_given_up_for_a_signal(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(make_config(options(pictures, tmp_path, sample_every=50)))
+    monkeypatch.setattr(trainer.outputs, "signals", asked := StopSignals())
+    asked.received = "SIGTERM"
+    assert trainer.outputs.grid(50) is None and not (tmp_path / "samples").exists()
+    assert trainer.unet.training
+
+
+def test_after_the_last_step_a_signal_ends_at_once_with_the_model_complete(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(make_config(options(pictures, tmp_path, checkpoint_every=100)))
+    monkeypatch.setattr(trainer.outputs, "evaluation", lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Stopped, match="after step 20 of 20"):
+        trainer.train()
+    assert (tmp_path / "model" / "model_index.json").is_file()
+    assert checkpoint.checkpoints(tmp_path)[-1].name == "images-000000200"
+
+
+def test_a_second_request_is_the_first_passed_on_or_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt), StopSignals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert signals.received == "SIGINT"
+        signal.raise_signal(signal.SIGTERM)  # the same request, by another way
+        assert signals.received == "SIGINT"
+        monkeypatch.setattr(stopping, "SAME_REQUEST", 0.0)
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_in_another_thread_no_handler_is_set() -> None:
+    before, found = signal.getsignal(signal.SIGTERM), []
+
+    def inside() -> None:
+        with StopSignals() as signals:
+            found.append((signals.received, signal.getsignal(signal.SIGTERM)))
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert found == [(None, before)]
+
+
+def started(arguments: list[str], cwd: Path, run: Path, lines: int = 3) -> subprocess.Popen[str]:
+    """A run of its own that has logged a few lines."""
+    process = subprocess.Popen(arguments, cwd=cwd, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (run / "log.jsonl").is_file() or len(log(run)) < lines:
+        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read() if process.stderr else ""
+        time.sleep(0.05)
+    return process
+
+
+def workers(launcher: int) -> list[int]:
+    """The training processes under a launcher."""
+    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [int(pid) for pid, parent, words in (line.split(None, 2) for line in found[1:]) if int(parent) == launcher and "train.py" in words]
+
+
+def ended(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+@pytest.mark.proof
+@pytest.mark.skipif(sys.platform != "linux", reason="follows processes as Linux shows them")
+@pytest.mark.parametrize(
+    ("way", "to"),
+    [
+        ("python", "worker"),
+        ("launch 1", "launcher"),
+        ("launch 1", "worker"),
+        ("launch 2", "launcher"),
+        ("launch 2", "one worker"),
+        ("launch 2", "all"),
+    ],
+)
+def test_sigterm_saves_whoever_receives_it(way: str, to: str, pictures: Path, tmp_path: Path) -> None:
+    processes = 2 if way == "launch 2" else 1
+    settings: dict[str, Any] = {"batch_size": 10 // processes, "log_every": 1, "train_images": 100_000}
+    arguments = [SCRIPT, *flags(options(pictures, tmp_path / "run", **settings))]
+    process = started([sys.executable, *arguments] if way == "python" else command(arguments, processes), tmp_path, tmp_path / "run")
+    below = [process.pid] if way == "python" else workers(process.pid)
+    assert len(below) == processes
+    for pid in {"worker": below, "launcher": [process.pid], "one worker": below[1:], "all": [process.pid, *below]}[to]:
+        os.kill(pid, signal.SIGTERM)
+    said = process.communicate(timeout=60)[1]
+    deadline = time.monotonic() + 60
+    while not all(ended(pid) for pid in below):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert said.count("stopped by") == 1 or (way, to) == ("launch 1", "launcher"), said
+    if to in ("worker", "one worker"):
+        assert process.returncode == 0, said
+    (saved,) = checkpoint.checkpoints(tmp_path / "run")
+    assert checkpoint.read_checkpoint(saved).progress["images"] > 0
+    assert not [path for path in (tmp_path / "run").rglob(".*") if path.is_dir()]
