@@ -137,7 +137,7 @@ def _reason(api: HfApi, repo_id: str, error: Exception) -> str:
             "or a pull request (--hub_create_pr; for a Space --create_pr)."
         )
     if isinstance(error, RevisionNotFoundError):
-        return f"'{repo_id}' has no such branch or pull request any more ({said}): give another --hub_revision."
+        return f"'{repo_id}' has no such branch or pull request ({said}): give another revision."
     if isinstance(error, RepositoryNotFoundError):
         return f"{api.endpoint} shows no '{repo_id}' to this token: check the name, and that the token may see it."
     if isinstance(error, HFValidationError):

@@ -79,11 +79,12 @@ def push_space(
         HubError: no token, not allowed to write, no such model, not reachable.
     """
     api, files = api or HfApi(), space_files(root)
-    with explained(api, repo_id):
-        if model:
-            name, _, revision = model.partition("@")
+    if model:
+        name, _, revision = model.partition("@")
+        with explained(api, name):
             if api.model_info(name, revision=revision or None).private:
                 print(f"'{name}' is private: give the Space a secret HF_TOKEN with a token that may read it, in its settings.", file=sys.stderr)
+    with explained(api, repo_id):
         ready_to_write(api, repo_id, private=private, repo_type="space")
         there = api.list_repo_files(repo_id, repo_type="space")
         stale = [name for name in there if name not in files and name.startswith((f"{PACKAGE}/", "docs/"))]
