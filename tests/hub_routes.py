@@ -268,6 +268,9 @@ def resolve(hub: HubServer, request: Request, name: str, prefix: str | None, rev
     if not entry.lfs:
         return content(request, entry.data, {**headers, "ETag": f'"{entry.blob}"', "Content-Disposition": f"inline; filename={quote(path)}"})
     linked = {"X-Linked-Etag": f'"{entry.sha256}"', "X-Linked-Size": str(len(entry.data))}
+    if request.method == "HEAD" and (xet := hub.xet_hash(entry.sha256)):
+        token = f'<{hub.url}/api/{prefix or "models"}/{name}/xet-read-token/{commit.sha}>; rel="xet-auth"'
+        return 200, b"", {**headers, **linked, "ETag": linked["X-Linked-Etag"], "X-Xet-Hash": xet, "Link": token}
     return 302, b"", {**headers, **linked, "ETag": f'"{entry.sha256}"', "Location": f"{hub.storage_url}/lfs/{entry.sha256}"}
 
 

@@ -9,6 +9,7 @@
         hub.fault(path="/commit/", status=503)     # the next request that matches fails; see `fault`
         subprocess.run(..., env=hub.environment(home))        # for a process of its own
         hub.become_default(monkeypatch)            # for code of this process that takes no HfApi (diffusers, datasets)
+        hub.speak_xet(folder)                      # large files go through hf_xet, for clients that have it switched on
     ...                                            # from here on nobody answers: the Hub is down
 
 LFS objects lie on another origin (`localhost`, not 127.0.0.1), which refuses requests with a token, as the Hub's storage does. Errors are those of
@@ -32,6 +33,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import hub_routes
+import hub_xet
 from hub_store import Entry, Refusal, Repository, Store, User, is_lfs
 from huggingface_hub import HfApi
 
@@ -132,6 +134,15 @@ class HubServer:
         monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", self.url)
         if token:
             monkeypatch.setenv("HF_TOKEN", TOKENS[token])
+
+    def speak_xet(self, folder: Path) -> None:
+        """Keep large files by Xet in a folder from now on, for clients without HF_HUB_DISABLE_XET."""
+        self.store.objects = hub_xet.XetStorage(folder, self.store.objects)
+
+    def xet_hash(self, sha256: str) -> str | None:
+        """The Xet hash of a large file that came through Xet."""
+        objects = self.store.objects
+        return objects.hashes().get(sha256, (None, 0))[0] if isinstance(objects, hub_xet.XetStorage) else None
 
     def add(
         self,
