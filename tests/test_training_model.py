@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-from training.card import model_card
 from training.config import ConfigError, make_config
 from training.model import build_scheduler, build_unet, save_pipeline
 
@@ -34,6 +36,7 @@ TINY |= {"num_train_timesteps": 40, "mixed_precision": "no"}
         ({"beta_schedule": "linear", "beta_end": 1.5}, ("training is refused", "beta_end")),
         ({"beta_schedule": "linear", "beta_start": -0.1}, ("cannot be built",)),
         ({"beta_schedule": "laplace"}, ("laplace_corrected",)),
+        ({"beta_schedule": "linear", "num_train_timesteps": 100_000}, ("training is refused", "alpha_bar is 0 from t = 83640", "fewer steps")),
     ],
 )
 def test_what_cannot_train_is_refused_with_the_number_and_the_fix(options: dict[str, object], named: tuple[str, ...]) -> None:
@@ -61,42 +64,68 @@ def test_starting_from_a_model_takes_its_network_and_refuses_other_channels(tiny
         build_unet(make_config({**TINY, "init_from": str(tiny_pipeline), "resolution": 9}))
 
 
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_a_network_has_the_channels_of_the_image_and_as_many_again_for_a_learned_variance(channels: int) -> None:
+    for variance, returned in (("fixed", channels), ("learned_range", 2 * channels)):
+        unet = build_unet(make_config({**TINY, "channels": channels, "variance": variance}))
+        assert unet(torch.zeros(1, channels, 8, 8), torch.tensor([3])).sample.shape == (1, returned, 8, 8)
+
+
+def test_starting_from_a_model_wants_the_variance_that_its_network_has(tiny_pipeline: Path, new_pipeline: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match=r"returns 1 channels for 1 of the image, which is not variance = learned_range: set variance = fixed"):
+        build_unet(make_config({**TINY, "init_from": str(tiny_pipeline), "variance": "learned_range"}))
+    learned = new_pipeline(out_channels=2)
+    with pytest.raises(ConfigError, match=r"returns 2 channels for 1 of the image, which is not variance = fixed: set variance = learned_range"):
+        build_unet(make_config({**TINY, "init_from": str(learned)}))
+    assert build_unet(make_config({**TINY, "init_from": str(learned), "variance": "learned_range"})).config.out_channels == 2
+
+
 PLAIN = """
 import sys, torch
 from diffusers import DDPMPipeline
 for folder in sys.argv[1:]:
-    pipeline = DDPMPipeline.from_pretrained(folder, use_safetensors=True)
+    weights = []
+    for variant in (None, "raw"):
+        pipeline = DDPMPipeline.from_pretrained(folder, use_safetensors=True, variant=variant)
+        weights.append(float(pipeline.unet.conv_in.bias[0].detach()))
     assert not any(name.split(".")[0] in ("ddpm_space", "training") for name in sys.modules)
     pipeline.set_progress_bar_config(disable=True)
     images = pipeline(batch_size=2, num_inference_steps=4, generator=torch.manual_seed(0), output_type="np").images
-    scheduler = pipeline.scheduler
-    print(type(scheduler).__name__, scheduler.config.prediction_type, images.size, float(scheduler.alphas_cumprod[7]))
+    config = pipeline.scheduler.config
+    print(type(pipeline.scheduler).__name__, config.prediction_type, config.variance_type, images.size, *weights,
+          float(pipeline.scheduler.alphas_cumprod[7]))
 """
 
 
 def test_plain_diffusers_loads_what_was_saved(tmp_path: Path) -> None:
-    facts = {"data_name": "mnist_small (bundled)", "data_size": 100, "parameters": 10, "images": 50, "seconds": 60.0, "loss": 0.5, "precision": "no"}
     folders, expected = [], []
-    for beta_schedule in ("squaredcos_cap_v2", "laplace_corrected"):
-        config = make_config({**TINY, "beta_schedule": beta_schedule})
-        scheduler, folder = build_scheduler(config), tmp_path / beta_schedule
-        save_pipeline(build_unet(config), scheduler, folder, model_card(config, **facts), config)  # type: ignore[arg-type]
+    for options in ({}, {"beta_schedule": "laplace_corrected"}, {"variance": "learned_range", "channels": 3}):
+        config = make_config({**TINY, **options})
+        scheduler, folder = build_scheduler(config), tmp_path / f"model{len(folders)}"
+        unet = build_unet(config).to(torch.bfloat16, memory_format=torch.channels_last)
+        raw = {name: value + 1 for name, value in unet.state_dict().items()}
+        save_pipeline(unet, scheduler, folder, "a card", config, raw)
         index = json.loads((folder / "model_index.json").read_text())
         assert {entry[0] for entry in index.values() if isinstance(entry, list)} == {"diffusers"} and index["_class_name"] == "DDPMPipeline"
-        assert sorted(path.suffix for path in (folder / "unet").iterdir()) == [".json", ".safetensors"]
+        names = ["config.json", "diffusion_pytorch_model.raw.safetensors", "diffusion_pytorch_model.safetensors"]
+        assert sorted(path.name for path in (folder / "unet").iterdir()) == names
+        assert (folder / "README.md").read_text() == "a card" and make_config(yaml.safe_load((folder / "training_config.yaml").read_text())) == config
         folders.append(str(folder))
-        expected.append(float(scheduler.schedule.alpha_bar[7]))
+        bias = unet.state_dict()["conv_in.bias"][0].float()
+        variance = "learned_range" if options.get("variance") else "fixed_small"
+        expected.append((variance, 2 * 8 * 8 * config.channels, float(bias), float(raw["conv_in.bias"][0]), float(scheduler.schedule.alpha_bar[7])))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", PLAIN, *folders], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
-    for line, alpha_bar in zip(done.stdout.splitlines(), expected):
-        assert line.split()[:3] == ["DDPMScheduler", "v_prediction", str(2 * 8 * 8)]
-        assert float(line.split()[3]) == pytest.approx(alpha_bar, rel=1e-4)
+    for line, (variance, size, averaged, trained, alpha_bar) in zip(done.stdout.splitlines(), expected, strict=True):
+        assert line.split()[:4] == ["DDPMScheduler", "v_prediction", variance, str(size)]
+        assert [float(value) for value in line.split()[4:]] == pytest.approx([averaged, trained, alpha_bar], rel=1e-4)
 
 
-def test_a_card_credits_mnist_and_only_mnist_and_shows_no_absolute_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = {"data_size": 100, "parameters": 10, "images": 50, "seconds": 60.0, "loss": 0.5, "precision": "bf16"}
-    monkeypatch.setattr(sys, "argv", ["train.py", "--dataset", "/home/somebody/sets/train.parquet", "--output_dir=/home/somebody/runs"])
-    card = model_card(make_config({}), data_name="ylecun/mnist", **facts)  # type: ignore[arg-type]
-    assert "CC BY-SA 3.0" in card and "somebody" not in card and "--dataset train.parquet --output_dir=runs" in card
-    assert "CC BY-SA" not in model_card(make_config({}), data_name="fashion_mnist", **facts)  # type: ignore[arg-type]
+def test_saving_draws_no_random_numbers_and_tells_no_folder_of_this_machine(tiny_pipeline: Path, tmp_path: Path) -> None:
+    config = make_config({**TINY, "init_from": str(tiny_pipeline)})
+    unet, state = build_unet(config), torch.get_rng_state()
+    save_pipeline(unet, build_scheduler(config), tmp_path / "model", "a card", replace(config, init_from=None))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not [path for path in (tmp_path / "model").rglob("*.json") if str(tiny_pipeline) in path.read_text()]
+    assert [path.name for path in (tmp_path / "model" / "unet").glob("*.safetensors")] == ["diffusion_pytorch_model.safetensors"]

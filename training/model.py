@@ -11,7 +11,6 @@ import torch
 from diffusers import DDPMPipeline, UNet2DModel
 from torch import Tensor
 
-from ddpm_space.likelihood import check_chain
 from ddpm_space.models import locate
 from ddpm_space.pipeline_folder import ModelError, read_folder
 from ddpm_space.scheduler import NotesDDPMScheduler
@@ -126,10 +125,6 @@ def build_scheduler(config: TrainConfig) -> NotesDDPMScheduler:
             raise ConfigError(f"the noise schedule cannot be built: {error}") from error
     if scheduler.problems:
         raise ConfigError(f"training is refused: {scheduler.problems[0]}")
-    try:
-        check_chain(scheduler.schedule)
-    except ValueError as error:
-        raise ConfigError(f"training is refused: {error}, or a smaller num_train_timesteps") from error
     return scheduler
 
 
