@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from training.judge import InMemory, judge
 from training.samples import draw
 
 SHAPE = (1, 28, 28)
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -194,9 +198,24 @@ def test_what_could_not_be_measured_is_refused_before_any_training(options: dict
 
 
 def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "use_cores", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
     files = {name: str(tmp_path / file) for name, file in (("--grid", "g.png"), ("--neighbours", "n.png"), ("--json", "e.json"))}
-    words = ["--model", "bundled:mnist", "--dataset", "bundled", "--samples", "66", "--steps", "1", "--images", "1", "--terms", "3"]
+    words = [
+        "--model",
+        "bundled:mnist",
+        "--dataset",
+        "bundled",
+        "--samples",
+        "66",
+        "--steps",
+        "1",
+        "--images",
+        "1",
+        "--terms",
+        "3",
+        "--cpu_threads",
+        "1",
+    ]
     evaluate.main([*words, *(word for pair in files.items() for word in pair)])
     printed = capsys.readouterr().out
     assert "held-out: " in printed and "nothing shows that the held-out images were not trained on" in printed
@@ -205,6 +224,19 @@ def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.Ca
     for name in ("g.png", "n.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.size == ((8 * 28 + 7 * 2) * 3,) * 2
+
+
+@pytest.mark.proof
+def test_two_processes_write_the_same_file_as_one(tmp_path: Path) -> None:
+    words = ["--model", "bundled:mnist", "--dataset", "bundled", "--samples", "300", "--steps", "4", "--images", "5", "--terms", "21"]
+    launchers = {"one": [sys.executable], "two": [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]}
+    for name, launcher in launchers.items():
+        file = tmp_path / f"{name}.json"
+        command = [*launcher, str(ROOT / "training" / "evaluate.py"), *words, "--cpu_threads", "1", "--json", str(file)]
+        done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("held-out: ") == 1  # one of them speaks
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
 
 
 def test_a_model_says_what_it_was_trained_on(tmp_path: Path) -> None:

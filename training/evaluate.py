@@ -1,7 +1,7 @@
 """Judge a model: bits/dim on held-out images, the Fréchet distance of its samples beside what real images get, and whether it copies.
 
     python training/evaluate.py --model runs/mnist/model --samples 1000 --grid samples.png
-    accelerate launch training/evaluate.py --model runs/mnist/model --samples 1000        # shared by several processes: the same figures
+    accelerate launch --multi_gpu --num_processes 2 training/evaluate.py --model runs/mnist/model    # shared by processes: the same figures
     python training/evaluate.py --model bundled:mnist --dataset ylecun/mnist --samples 1000 --steps 100
 
 The data set is the one that the model was trained on, with the same images held out, unless --dataset names another. Every figure has its n
@@ -32,7 +32,7 @@ from training.findings import Evaluation
 from training.frechet import INCEPTION_FEATURES, chosen_features, load_features
 from training.heldout import HeldOut, Rows, held_out_bits, some
 from training.judge import judge
-from training.machine import use_cores
+from training.processes import start_processes
 from training.samples import draw, save_pictures
 
 DATA_OPTIONS = (
@@ -154,14 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         ConfigError, DataError, ModelError: what cannot be measured, before it is tried.
     """
-    from accelerate import PartialState
-
     from ddpm_space.models import load, locate
 
     given = parse(arguments)
-    state = PartialState()
-    use_cores(state, given.cpu_threads)
-    model = load(given.model, device=str(state.device))
+    accelerator = start_processes(make_config({"cpu_threads": given.cpu_threads, "mixed_precision": "no"}))
+    model = load(given.model, device=str(accelerator.device))
     trained, notes = trained_options(locate(given.model)[0])
     if given.dataset is not None:
         trained = {"dataset": given.dataset, "seed": trained.get("seed", 0)}
@@ -190,16 +187,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data.train,
         data.held_out,
         shape=model.shape,
-        device=state.device,
-        rank=state.process_index,
-        world=state.num_processes,
+        device=accelerator.device,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
         notes=[*notes, *data.notes],
     )
-    if state.is_main_process:
+    if accelerator.is_main_process:
         print(evaluation)
         save_pictures(evaluation, given.grid, given.neighbours)
         if given.json:
             evaluation.save(given.json)
+    accelerator.end_training()
 
 
 def trained_options(folder: Path) -> tuple[dict[str, Any], list[str]]:

@@ -64,5 +64,6 @@ def save_pictures(evaluation: Evaluation, sheet: Path | None, pairs: Path | None
 
 
 def _draw(x: Tensor, path: Path) -> None:
-    picture = grid(x, 8, gap=2)
+    # A picture file holds gray or RGB: of more channels the first three are shown, of two the first.
+    picture = grid(x if x.shape[1] in (1, 3) else x[:, : 3 if x.shape[1] > 3 else 1], 8, gap=2)
     picture.resize((picture.width * 3, picture.height * 3), resample=0).save(path)
