@@ -130,7 +130,6 @@ def test_choices_are_what_the_parts_that_use_them_know() -> None:
         ({"eval_every": 5, "eval_images": 0}, "nothing to evaluate"),
         ({"eval_steps": 5}, "eval_steps = 5, but eval_samples = 0"),
         ({"features": "mnist"}, "features = mnist, but eval_samples = 0"),
-        ({"features": "mnist", "eval_samples": 500, "channels": 3}, "28 x 28 gray images, but resolution = 28 and channels = 3"),
         ({"train_images": 100, "gradient_accumulation_steps": 2}, "less than one step of 128 images (batch_size x gradient_accumulation_steps)"),
         ({"trackers": ["wandb", "wandb"]}, "names wandb twice"),
     ],

@@ -77,11 +77,6 @@ def _evaluation(config: TrainConfig) -> Iterator[str]:
     if not config.eval_samples:
         for given in _changed(config, "eval_steps", "features"):
             yield f"{given}, but eval_samples = 0: set how many samples to draw, or leave it out"
-    if config.features in ("mnist", "fashion_mnist") and (config.channels, config.resolution) != (1, 28):
-        yield (
-            f"features = {config.features} are those of 28 x 28 gray images, but resolution = {config.resolution} and channels = {config.channels}: "
-            "use features = inception, or eval_samples = 0"
-        )
 
 
 def _hub(config: TrainConfig) -> Iterator[str]:
