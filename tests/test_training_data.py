@@ -7,28 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
+from picture_files import cells, png, write
 from PIL import Image
 
 from training.data import DataError, load_images
-
-
-def png(value: int, size: tuple[int, int] = (8, 8), mode: str = "L") -> bytes:
-    buffer = io.BytesIO()
-    Image.new(mode, size, value if mode == "L" else (value, 0, 0)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write(path: Path, **columns: list[object]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns), path)
-    return path
-
-
-def cells(*values: int) -> list[object]:
-    return [{"bytes": png(value), "path": f"{value}.png"} for value in values]
 
 
 def test_the_bundled_digits_are_all_there() -> None:

@@ -1,4 +1,4 @@
-"""Flips and crops as a function of the seed and of a picture's place in the run: nothing that came before matters, so a resumed run has the same ones."""
+"""Flips and crops as a function of the seed and of a picture's place in the run, so that a resumed run has the same ones."""
 
 from __future__ import annotations
 

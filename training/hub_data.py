@@ -12,7 +12,7 @@ import huggingface_hub
 from datasets import Dataset, IterableDataset, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import HfApi
-from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RevisionNotFoundError
+from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx
 
 from training.pictures import DataError
@@ -34,7 +34,7 @@ def find_on_hub(source: str, config: str | None, revision: str | None) -> tuple[
     Raises:
         DataError: missing, private, gated, another revision or configuration, or nobody answers and it is not in the cache.
     """
-    named = f"'{source}' is neither a file or folder here nor a data set of the Hub that"
+    named = f"'{source}' is not a file or folder here, and as a data set of the Hub it"
     silence = loading(lambda: _silence(source, revision), named)
 
     def asked(load: Callable[[], Any], what: str) -> Any:
@@ -46,7 +46,7 @@ def find_on_hub(source: str, config: str | None, revision: str | None) -> tuple[
     splits = tuple(map(str, builder.config.data_files or builder.info.splits or ()))
 
     def load(split: str, streaming: bool) -> Dataset | IterableDataset:
-        return asked(lambda: load_dataset(source, config, revision=revision, split=split, streaming=streaming), f"{named} with split '{split}'")
+        return asked(lambda: load_dataset(source, config, revision=revision, split=split, streaming=streaming), f"'{source}' with split '{split}'")
 
     return splits, load, (f"{silence}: {source} is read from the cache, as it was when it was last loaded" if silence else "")
 
@@ -89,7 +89,7 @@ def loading(load: Callable[[], Any], what: str, silence: str = "") -> Any:
     except DataError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())[:200]
         raise DataError(f"{what} could not be opened ({type(error).__name__}: {reason}): {_fix(error, silence)}") from error
 
 
@@ -103,13 +103,15 @@ def _fix(error: Exception, silence: str) -> str:
 
     if any(isinstance(cause, OSError) and cause.errno == errno.ENOSPC for cause in causes):
         return f"the disk is full: free some space, or set HF_HOME to a folder on another one (the cache is in {datasets.config.HF_DATASETS_CACHE})"
-    if due_to(GatedRepoError):
+    if due_to(GatedRepoError) or "gated dataset" in str(error):
         return "its owner gives access on its page on the Hub; then log in (`hf auth login`, or HF_TOKEN) as the one who was given it"
     if due_to(RevisionNotFoundError):
         return "dataset_revision names no branch, tag or commit of it"
     if silence:
         return f"{silence}, and the set is not in the cache: check the name, the split and the network"
-    if due_to(DatasetNotFoundError):
+    if "Invalid credentials" in str(error):
+        return "the token is not a valid one: set HF_TOKEN to another, or log in again with `hf auth login`"
+    if due_to(DatasetNotFoundError) or due_to(RepositoryNotFoundError):
         return "check the name; a private set needs a login (`hf auth login`, or HF_TOKEN)"
     if "Config name is missing" in str(error) or "BuilderConfig" in str(error):
         return "choose a configuration with dataset_config"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import islice
+from multiprocessing.pool import AsyncResult, ThreadPool
 from typing import Any, NamedTuple
 
 import torch
@@ -23,11 +23,15 @@ BLOCK = 64
 
 
 class Block(NamedTuple):
-    """Pictures in the order in which they are given out, where the stream stood before the first of them, and how many had to be left out."""
+    """Pictures in the order in which they are given out, how many had to be left out, and where the stream stood before and after them."""
 
     pictures: list[Tensor]
-    before: dict[str, Any]
     skipped: int
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+BEGINNING = Block([], 0, {"epoch": 0, "table": None}, {"epoch": 0, "table": None})
 
 
 @dataclass
@@ -52,17 +56,11 @@ class ImageStream:
     world: int = 1
 
     def __post_init__(self) -> None:
-        self.table = split_dataset_by_node(self.table, self.rank, self.world)
-        self.skipped = self.given = self.epoch = 0
-        self._threads = ThreadPoolExecutor(thread_count(), thread_name_prefix="pictures")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="stream")
-        self._passes: list[Iterator[Any]] = []  # the one that is being read, or none
-        self._block, self._taken = Block([], {}, 0), 0
-        self._next: Future[Block] | None = None
-        self._start: dict[str, Any] | None = None
-        # An open pass that is torn down with the interpreter complains on the screen about modules that are gone.
-        weakref.finalize(self, _close, self._passes)
-        self._read_so_far = 0
+        self.skipped = self.given = 0
+        self._block, self._taken = BEGINNING, 0
+        share = split_dataset_by_node(self.table, self.rank, self.world)
+        self._reader = BlockReader(share, self.column, self.decoder, f"{self.name} (process {self.rank} of {self.world})", self.skip_broken)
+        weakref.finalize(self, self._reader.close)
 
     @property
     def loses(self) -> str:
@@ -70,7 +68,7 @@ class ImageStream:
         if self.shuffle_buffer <= 1:
             return ""
         return (
-            f"resuming a stream is not exact: up to {self.shuffle_buffer:,} pictures a process, which waited in the shuffle buffer, "
+            f"resuming a stream is not exact: up to {self.shuffle_buffer + BLOCK:,} pictures a process, which waited to be shuffled or drawn, "
             "are left out until the next pass, and the order is another one (shuffle_buffer 1: exact, and not shuffled)"
         )
 
@@ -83,9 +81,7 @@ class ImageStream:
         pictures: list[Tensor] = []
         while len(pictures) < count:
             if self._taken == len(self._block.pictures):
-                self._block, self._taken = (self._next or self._reader.submit(self._read)).result(), 0
-                self.skipped += self._block.skipped
-                self._next = self._reader.submit(self._read)
+                self._next_block()
             more = self._block.pictures[self._taken : self._taken + count - len(pictures)]
             pictures += more
             self._taken += len(more)
@@ -96,11 +92,12 @@ class ImageStream:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands, as numbers and texts that JSON can hold."""
+        exact = self.shuffle_buffer <= 1  # a shuffle buffer is filled anew: nothing in it was given out, so there is nothing to pass over
         return {
-            "before": self._block.before,
-            "taken": self._taken,
+            "place": self._block.before if exact else self._block.after,
+            "taken": self._taken if exact else 0,
             "given": self.given,
-            "skipped": self.skipped - self._block.skipped,
+            "skipped": self.skipped - (self._block.skipped if exact else 0),
             "rank": self.rank,
             "world": self.world,
         }
@@ -116,56 +113,92 @@ class ImageStream:
                 f"the stream's state is that of process {state['rank']} of {state['world']}, this is process {self.rank} of {self.world}: "
                 "resume with the same number of processes"
             )
-        if self._next is not None:
-            wait([self._next])
-        _close(self._passes)
-        self._next, self._block, self._taken = None, Block([], {}, 0), 0
-        self.given, self.skipped, self._read_so_far = state["given"], state["skipped"], state["given"]
-        if not state["before"]:
-            return
-        self.epoch = state["before"]["epoch"]
-        self._start = state["before"]["table"]
-        self.table.load_state_dict(self._start)
-        if self.shuffle_buffer <= 1:  # a shuffle buffer is filled anew, so there is nothing in it that was given out before
-            self._block, self._taken = self._reader.submit(self._read).result(), state["taken"]
-            self.skipped += self._block.skipped
+        self.given, self.skipped = state["given"], state["skipped"]
+        self._block, self._taken = BEGINNING, 0
+        self._reader.begin(**state["place"], read_so_far=self.given)
+        if state["taken"]:
+            self._next_block()
+            self._taken = state["taken"]
 
-    def _read(self) -> Block:
-        """The next pictures, in the reader's thread; a new pass begins where one ends."""
-        before = {"epoch": self.epoch, "table": self.table.state_dict() if self._passes else self._start}
+    def _next_block(self) -> None:
+        self._block, self._taken = self._reader.next(), 0
+        self.skipped += self._block.skipped
+
+
+class BlockReader:
+    """Reads a stream ahead, pass after pass.
+
+    Its threads are multiprocessing's, which are daemons: a run that ends need not wait until one of them gives up a network that is gone
+    (datasets tries for minutes).
+    """
+
+    def __init__(self, table: IterableDataset, column: str, decoder: Decoder, name: str, skip_broken: bool) -> None:
+        self.table, self.column, self.decoder, self.name, self.skip_broken = table, column, decoder, name, skip_broken
+        self.decoders, self.thread = ThreadPool(thread_count()), ThreadPool(1)
+        self.ending = threading.Event()
+        self.rows: Iterator[Any] | None = None
+        self.coming: AsyncResult[Block] | None = None
+        self.epoch = self.read_so_far = 0
+        self.start: dict[str, Any] | None = None
+
+    def begin(self, *, epoch: int, table: dict[str, Any] | None, read_so_far: int) -> None:
+        """Go to a place that a block names."""
+        if self.coming is not None:
+            self.coming.wait()
+        self.rows = self.coming = None
+        self.epoch, self.start, self.read_so_far = epoch, table, read_so_far
+        self.table.load_state_dict(table)
+
+    def next(self) -> Block:
+        """The next block; the one after it is then already being read."""
+        block = (self.coming or self.thread.apply_async(self.read)).get()
+        self.coming = self.thread.apply_async(self.read)
+        return block
+
+    def close(self) -> None:
+        """End the reading: at once if it can, else leave it to end with the process."""
+        self.ending.set()
+        if self.coming is not None:
+            self.coming.wait(2)
+        if self.coming is None or self.coming.ready():
+            self.rows = None  # while modules are there: a pass torn down with the interpreter complains on the screen
+        self.thread.terminate()
+        self.decoders.terminate()
+
+    def read(self) -> Block:
+        """Read a block; a new pass begins where one ends."""
+        before = self.place()
+        cells: list[Any] = []
         try:
-            if not self._passes:
+            if self.rows is None:
                 self.table.set_epoch(self.epoch)
-                self._passes.append(iter(self.table))
-            cells = [row[self.column] for row in islice(self._passes[0], BLOCK)]
+                self.rows = iter(self.table)
+            while len(cells) < BLOCK and not self.ending.is_set() and (row := next(self.rows, None)) is not None:
+                cells.append(row[self.column])
         except Exception as error:  # a connection, a server, a file: whatever the reading of one raises
             reason = " ".join(str(error).split())[:200]
             raise DataError(
-                f"the stream of {self.name} broke off after {self._read_so_far:,} pictures ({type(error).__name__}: {reason}): check the network, "
+                f"the stream of {self.name} broke off after {self.read_so_far:,} pictures ({type(error).__name__}: {reason}): check the network, "
                 "and go on from the last checkpoint with --resume latest"
             ) from error
         if not cells:
-            if self._read_so_far == 0:
-                raise DataError(
-                    f"the stream of {self.name} has no picture that can be read for process {self.rank} of {self.world}: "
-                    "give a set with at least one for each process"
-                )
-            _close(self._passes)
-            self.epoch, self._start = self.epoch + 1, None
-            return self._read()
-        pictures = [picture for picture in self._threads.map(self._picture, cells) if picture is not None]
-        self._read_so_far += len(pictures)
-        return Block(pictures, before, len(cells) - len(pictures))
+            if self.read_so_far == 0:
+                raise DataError(f"the stream of {self.name} has no picture that can be read: give a set with at least one for each process")
+            self.epoch, self.start, self.rows = self.epoch + 1, None, None
+            return self.read()
+        pictures = [picture for picture in self.decoders.map(self.picture, cells) if picture is not None]
+        self.read_so_far += len(pictures)
+        return Block(pictures, len(cells) - len(pictures), before, self.place())
 
-    def _picture(self, cell: Any) -> Tensor | None:
+    def place(self) -> dict[str, Any]:
+        """Where the stream stands."""
+        return {"epoch": self.epoch, "table": self.start if self.rows is None else self.table.state_dict()}
+
+    def picture(self, cell: Any) -> Tensor | None:
+        """Decode one."""
         try:
-            return self.decoder(cell, f"a picture of {self.name}, soon after the first {self._read_so_far:,},")
+            return self.decoder(cell, f"a picture of {self.name}, within {BLOCK} of number {self.read_so_far:,},")
         except DataError:
             if not self.skip_broken:
                 raise
             return None
-
-
-def _close(passes: list[Any]) -> None:
-    while passes:
-        passes.pop().close()
