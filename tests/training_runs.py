@@ -82,7 +82,7 @@ def flags(values: dict[str, Any]) -> list[str]:
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")
         elif isinstance(value, tuple):
-            words += [f"--{name}", *map(str, value)] if value else []
+            words += [f"--{name}", *map(str, value)]
         else:
             words.append(f"--{name}={value}")
     return words

@@ -287,7 +287,9 @@ def main(config: TrainConfig) -> Path:
         return trainer.train()
     finally:
         finish_trackers(trainer.accelerator)
-        trainer.accelerator.state.destroy_process_group()
+        if trainer.accelerator.device.type != "cpu":
+            # On a CPU gloo's group waits for ever when it is destroyed before the network that uses it; the end of the process ends it.
+            trainer.accelerator.state.destroy_process_group()
 
 
 def command_line() -> None:
