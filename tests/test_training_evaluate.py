@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ from training.samples import draw
 
 SHAPE = (1, 28, 28)
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def own_threads() -> Iterator[None]:
+    """The command sets the threads of its process: here it shares one with other tests."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +206,7 @@ def test_what_could_not_be_measured_is_refused_before_any_training(options: dict
         EvaluationSettings.of(make_config({"block_out_channels": [8], "attention_levels": [], "attention_head_dim": 8, **options}))
 
 
+@pytest.mark.usefixtures("own_threads")
 def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     files = {name: str(tmp_path / file) for name, file in (("--grid", "g.png"), ("--neighbours", "n.png"), ("--json", "e.json"))}

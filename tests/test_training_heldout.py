@@ -120,6 +120,8 @@ def test_the_hint_waits_until_the_loss_has_stopped_falling() -> None:
     assert stopped_falling(history(3, 2.5, 2.51, 2.52, 2.4)) is None  # it rose for a while, and falls again
     flat = stopped_falling(history(3, 2.5, 2.5004, 2.4998, 2.4999))
     assert flat is not None and "has stopped falling (2.500 bits/dim at 2,000 images" in flat
+    certain = [(images, bits, 0.0) for images, bits, _ in history(3, 2.5, 2.4999, 2.5001, 2.5002)]
+    assert "has stopped falling" in str(stopped_falling(certain))  # without an error bar, too, a hair is neither a fall nor a rise
     rising = stopped_falling(history(3, 2.5, 2.51, 2.52, 2.54))
     assert rising is not None and "is rising (2.500 bits/dim at 2,000 images, 2.540 now, at 5,000)" in rising
 

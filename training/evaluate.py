@@ -157,8 +157,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ddpm_space.models import load, locate
 
     given = parse(arguments)
-    accelerator = start_processes(make_config({"cpu_threads": given.cpu_threads, "mixed_precision": "no"}))
-    model = load(given.model, device=str(accelerator.device))
     trained, notes = trained_options(locate(given.model)[0])
     if given.dataset is not None:
         trained = {"dataset": given.dataset, "seed": trained.get("seed", 0)}
@@ -168,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         trained["dataset_split"] = given.train_split
     if given.test_split:
         trained["eval_split"] = given.test_split
+    accelerator = start_processes(make_config({"cpu_threads": given.cpu_threads, "mixed_precision": "no"}))
+    model = load(given.model, device=str(accelerator.device))
     # The run's own eval_images and seed decide which images were held out of a set without a test split; --images takes some of those.
     config = make_config({**trained, "channels": model.channels, "resolution": model.sample_size, "streaming": False})
     settings = EvaluationSettings.of(

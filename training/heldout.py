@@ -25,8 +25,12 @@ PIXELS_A_CALL = 128 * 32 * 32
 PATIENCE = 3
 """Evaluations without a noticeably lower figure after which the held-out loss is said to have stopped falling."""
 
-NOTICEABLE = 0.1
-"""A fall that is noticed, in error bars: the evaluations share images, terms and noise, so that their difference is known better than either."""
+NOTICEABLE = (0.1, 1e-4)
+"""A fall that is noticed: more than this many error bars (the evaluations share images, terms and noise, so that their difference is known better
+than either) and more than this share of the figure."""
+
+RISING = (2.0, 0.01)
+"""A rise that is called one, in the same units."""
 
 
 class Rows(Protocol):
@@ -130,9 +134,9 @@ def stopped_falling(history: Sequence[tuple[int, float, float]]) -> str | None:
     best = min(range(len(history) - PATIENCE), key=lambda i: history[i][1])
     seen, lowest, error = history[best]
     last = history[-1]
-    if lowest - min(bits for _, bits, _ in history[-PATIENCE:]) > NOTICEABLE * error:
+    if lowest - min(bits for _, bits, _ in history[-PATIENCE:]) > max(NOTICEABLE[0] * error, NOTICEABLE[1] * lowest):
         return None
     where = f"{lowest:.3f} bits/dim at {seen:,} images, {last[1]:.3f} now, at {last[0]:,}"
-    if last[1] - lowest > 2 * max(error, last[2]):
+    if last[1] - lowest > max(RISING[0] * max(error, last[2]), RISING[1] * lowest):
         return f"the held-out loss is rising ({where}): the model begins to fit the training images alone; the weights of its minimum were better"
     return f"the held-out loss has stopped falling ({where}): more of the same training gains little; lower the learning rate, or stop"
