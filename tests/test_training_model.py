@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from training.config import ConfigError, make_config
 from training.model import build_scheduler, build_unet, save_pipeline
@@ -109,6 +110,7 @@ def test_plain_diffusers_loads_what_was_saved(tmp_path: Path) -> None:
         assert {entry[0] for entry in index.values() if isinstance(entry, list)} == {"diffusers"} and index["_class_name"] == "DDPMPipeline"
         names = ["config.json", "diffusion_pytorch_model.raw.safetensors", "diffusion_pytorch_model.safetensors"]
         assert sorted(path.name for path in (folder / "unet").iterdir()) == names
+        assert all(value.dtype == torch.float32 for name in names[1:] for value in load_file(folder / "unet" / name).values())
         assert (folder / "README.md").read_text() == "a card" and make_config(yaml.safe_load((folder / "training_config.yaml").read_text())) == config
         folders.append(str(folder))
         bias = unet.state_dict()["conv_in.bias"][0].float()

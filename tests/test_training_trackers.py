@@ -14,7 +14,7 @@ from PIL import Image
 
 from training.config import ConfigError, TrainConfig, make_config
 from training.progress import Reporter
-from training.trackers import PACKAGES, check_trackers, finish_trackers, start_trackers, track_image
+from training.trackers import PACKAGES, check_trackers, finish_trackers, run_identity, start_trackers, track_image
 
 TRACKERS: tuple[str, ...] = get_args(get_args(get_type_hints(TrainConfig)["trackers"])[0])
 
@@ -67,7 +67,7 @@ def test_a_tracker_that_is_unknown_or_not_installed_is_refused_with_the_fix(monk
 def test_a_tracker_hears_the_options_and_every_line_of_the_log(recorder: str, tmp_path: Path) -> None:
     accelerator = Accelerator(log_with=recorder, cpu=True)
     config = make_config({"trackers": ["tensorboard"], "tracker_project": "faces", "output_dir": str(tmp_path / "first")})
-    start_trackers(accelerator, config)
+    start_trackers(accelerator, config, 0)
     told = accelerator.trackers[0].tracker
     with Reporter(tmp_path / "first", 10, 0, 4, accelerator.is_main_process, track=accelerator.log) as reporter:
         reporter.log(5, {"loss": 0.5, "seconds": 2.0})
@@ -83,27 +83,48 @@ def test_a_tracker_hears_the_options_and_every_line_of_the_log(recorder: str, tm
 
 def test_without_trackers_nothing_is_opened(recorder: str) -> None:
     accelerator = Accelerator(cpu=True)
-    start_trackers(accelerator, make_config({}))
+    start_trackers(accelerator, make_config({}), 0)
     finish_trackers(accelerator)
     assert accelerator.trackers == []
 
 
+def test_a_tracker_that_cannot_be_opened_is_one_sentence(recorder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Recorder) -> None:
+        raise RuntimeError("api_key not configured")
+
+    monkeypatch.setattr(Recorder, "start", refuse)
+    accelerator = Accelerator(log_with=recorder, cpu=True)
+    with pytest.raises(ConfigError, match=r"trackers: wandb could not be opened \(api_key not configured\)"):
+        start_trackers(accelerator, make_config({"trackers": ["wandb"], "output_dir": str(tmp_path)}), 0)
+
+
+def test_a_resumed_run_keeps_its_name_and_a_new_one_in_the_same_folder_gets_another(tmp_path: Path) -> None:
+    first = run_identity(tmp_path / "run", resumed=False)
+    assert run_identity(tmp_path / "run", resumed=True) == first
+    second = run_identity(tmp_path / "run", resumed=False)
+    assert second != first and run_identity(tmp_path / "run", resumed=True) == second
+    assert run_identity(tmp_path / "copied", resumed=True)
+
+
 @pytest.mark.skipif(not importlib.util.find_spec("tensorboard"), reason="tensorboard is not installed")
-def test_tensorboard_shows_the_curves_and_the_grid(tmp_path: Path) -> None:
+def test_tensorboard_shows_the_grid_and_one_curve_of_a_run_that_was_killed_and_resumed(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     check_trackers(("tensorboard",))
-    accelerator = Accelerator(log_with=["tensorboard"], project_dir=str(tmp_path), cpu=True)
-    start_trackers(accelerator, make_config({"trackers": ["tensorboard"], "output_dir": str(tmp_path)}))
-    with Reporter(tmp_path, 10, 0, 4, True, track=accelerator.log) as reporter:
-        for step in (1, 2):
-            reporter.log(step, {"loss": 1.0 / step, "seconds": step})
-    track_image(accelerator, "samples", Image.new("L", (4, 4), 7), 2)
-    finish_trackers(accelerator)
+    config = make_config({"trackers": ["tensorboard"], "output_dir": str(tmp_path)})
+    # An earlier run, then one that was killed at step 3 and goes on from its checkpoint at step 1.
+    for first_step, steps in ((0, (1, 2, 3, 4)), (0, (1, 2, 3)), (1, (2, 3))):
+        accelerator = Accelerator(log_with=["tensorboard"], project_dir=str(tmp_path), cpu=True)
+        start_trackers(accelerator, config, first_step)
+        with Reporter(tmp_path, 10, first_step, 4, True, track=accelerator.log) as reporter:
+            for step in steps:
+                reporter.log(step, {"loss": 1.0 / step, "seconds": step})
+        track_image(accelerator, "samples", Image.new("L", (4, 4), 7), 3)
+        finish_trackers(accelerator)
     events = EventAccumulator(str(tmp_path / "ddpm_space"))
     events.Reload()
-    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 1.0), (2, 0.5)]
-    assert events.Images("samples")[0].step == 2
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
+    assert [event.step for event in events.Images("samples")] == [3]
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("trackio"), reason="trackio is not installed")
@@ -112,10 +133,10 @@ def test_trackio_goes_on_in_the_record_of_the_same_run(tmp_path: Path, monkeypat
     from trackio.sqlite_storage import SQLiteStorage
 
     config = make_config({"trackers": ["trackio"], "output_dir": str(tmp_path / "run"), "tracker_project": "kept"})
-    for step in (1, 2):
+    for first_step in (0, 1):
         accelerator = Accelerator(log_with=["trackio"], cpu=True)
-        start_trackers(accelerator, config)
-        accelerator.log({"loss": 1.0 / step}, step=step)
+        start_trackers(accelerator, config, first_step)
+        accelerator.log({"loss": 1.0 / (first_step + 1)}, step=first_step + 1)
         finish_trackers(accelerator)
-    assert SQLiteStorage.get_runs("kept") == ["run"]
-    assert [entry["loss"] for entry in SQLiteStorage.get_logs("kept", "run")] == [1.0, 0.5]
+    (name,) = SQLiteStorage.get_runs("kept")
+    assert name.startswith("run-") and [entry["loss"] for entry in SQLiteStorage.get_logs("kept", name)] == [1.0, 0.5]

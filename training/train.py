@@ -102,7 +102,7 @@ class Trainer:
         self.reporter = Reporter(
             self.run, self.steps, self.first_step, self.images_a_step, accelerator.is_main_process, seconds=self.seconds, track=accelerator.log
         )
-        start_trackers(accelerator, config)
+        on_main(accelerator, lambda: start_trackers(accelerator, config, self.first_step))
         self.unet.train()
         with self.signals, self.reporter:
             for step in range(self.first_step, self.steps):
