@@ -12,7 +12,7 @@ from diffusers import UNet2DModel
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.benchmark import Timer
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What the matrix products of a run are computed in, by the names of mixed_precision."""
@@ -22,6 +22,14 @@ TRAINING_FORWARDS = 3
 
 FLOAT32 = 4
 """Bytes of a number as weights, gradients, moments and averages are kept, whatever the products are computed in."""
+
+
+def _attention_flops(query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, ...], *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+# The form of attention on CPUs, which torch's own counter leaves out.
+CPU_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
 
 
 @dataclass(frozen=True)
@@ -147,7 +155,7 @@ def _forward(network: UNet2DModel, dtype: torch.dtype, batch: int) -> tuple[int,
     hooks = [part.register_forward_hook(lambda _module, _given, output, name=name: see(name, output)) for name, part in _parts(network)]
     size = network.config.sample_size
     x_t = torch.zeros(batch, network.config.in_channels, *((size, size) if isinstance(size, int) else size))
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
     low_precision = torch.autocast("cpu", dtype, enabled=dtype != torch.float32)
     with counter, low_precision, torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
         network(x_t, torch.zeros(batch, dtype=torch.int64))
