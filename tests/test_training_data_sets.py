@@ -54,6 +54,18 @@ def test_a_set_in_memory_and_one_on_disk_give_the_same_pictures(many: Path, ramp
         assert memory.labels is None or torch.equal(memory.labels, disk.train.labels)
 
 
+def test_pictures_that_are_expected_are_decoded_before_they_are_asked_for(many: Path) -> None:
+    data = opened(many, memory_limit_gb=ON_DISK, eval_images=0).train
+    decoded, decoder = [], data.rows.decoder
+    data.rows.decoder = lambda cell, where: decoded.append(where) or decoder(cell, where)
+    data.expect(torch.tensor([5, 7]))
+    data.rows.threads.shutdown(wait=True)  # no thread is left to do it later
+    assert len(decoded) == 2 and ((data.batch(torch.tensor([5, 7]))[:, 0, 0, 0] + 1) * 127.5).round().tolist() == [5, 7]
+    data = opened(many, memory_limit_gb=ON_DISK, eval_images=0).train
+    data.expect(torch.tensor([5, 7]))
+    assert levels(data) == list(range(100)), "what was expected and not asked for changes nothing"
+
+
 def test_flips_are_a_function_of_seed_and_position_alone_and_fair(ramps: Path) -> None:
     data = opened(ramps, flip=True).train
     plain = data.batch(torch.zeros(2000, dtype=torch.long))

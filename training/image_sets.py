@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -50,6 +50,10 @@ class Pictures(Protocol):
         """
         ...
 
+    def expect(self, indices: Tensor) -> None:
+        """Say which rows will be asked for next, so that a set on the disk decodes them while the network computes."""
+        ...
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -78,6 +82,9 @@ class ImageSet:
         """See `Pictures`."""
         x = self.images[indices]
         return scaled(flipped(x, chances(seed, positions)) if self.flip and positions is not None else x)
+
+    def expect(self, indices: Tensor) -> None:
+        """See `Pictures`: nothing is to be done."""
 
 
 @dataclass
@@ -121,10 +128,15 @@ class LooseImageSet:
         x = cut(pictures, self.size, words)
         return scaled(flipped(x, words) if self.flip and words is not None else x)
 
+    def expect(self, indices: Tensor) -> None:
+        """See `Pictures`."""
+        if isinstance(self.rows, RowsOnDisk):
+            self.rows.expect(indices.tolist())
+
 
 @dataclass
 class RowsOnDisk:
-    """Rows of a table, decoded when they are asked for; may be used from several threads.
+    """Rows of a table, decoded by threads when they are asked for, or before.
 
     Args:
         table: with the column of pictures, undecoded. rows: which of its rows these are. skip_broken: give the next row for a broken one.
@@ -140,14 +152,24 @@ class RowsOnDisk:
 
     def __post_init__(self) -> None:
         self.threads = ThreadPoolExecutor(thread_count(), thread_name_prefix="pictures")
+        self.expected: tuple[list[int], list[Future[Tensor]]] = ([], [])
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def read(self, numbers: list[int]) -> list[Tensor]:
         """Pictures (C, h, w) of these rows."""
+        expected, self.expected = self.expected, ([], [])
+        futures = expected[1] if expected[0] == numbers else self._begin(numbers)
+        return [future.result() for future in futures]
+
+    def expect(self, numbers: list[int]) -> None:
+        """Begin to decode what will be read next."""
+        self.expected = (numbers, self._begin(numbers))
+
+    def _begin(self, numbers: list[int]) -> list[Future[Tensor]]:
         rows = self.rows[numbers].tolist()
-        return list(self.threads.map(self._picture, numbers, rows, self.table[rows][self.column]))
+        return [self.threads.submit(self._picture, *place) for place in zip(numbers, rows, self.table[rows][self.column])]
 
     def _picture(self, number: int, row: int, cell: Any) -> Tensor:
         for further in range(1, min(len(self), 1000) + 1):

@@ -60,7 +60,7 @@ class ImageStream:
         self._block, self._taken = BEGINNING, 0
         share = split_dataset_by_node(self.table, self.rank, self.world)
         self._reader = BlockReader(share, self.column, self.decoder, f"{self.name} (process {self.rank} of {self.world})", self.skip_broken)
-        weakref.finalize(self, self._reader.close)
+        self._finalizer = weakref.finalize(self, self._reader.close)
 
     @property
     def loses(self) -> str:
@@ -119,6 +119,10 @@ class ImageStream:
         if state["taken"]:
             self._next_block()
             self._taken = state["taken"]
+
+    def close(self) -> None:
+        """Stop reading; what happens at the end of the process anyway."""
+        self._finalizer()
 
     def _next_block(self) -> None:
         self._block, self._taken = self._reader.next(), 0
