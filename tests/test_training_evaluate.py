@@ -24,8 +24,8 @@ from ddpm_space.images import quantize
 from ddpm_space.schedule import NoiseSchedule
 from training import evaluate
 from training.config import ConfigError, make_config
-from training.data import ImageSet, load_images
-from training.evaluate import EvaluationSettings, evaluate_model, trained_options
+from training.data import ImageSet, load_images, open_data
+from training.evaluate import EvaluationSettings, data_options, evaluate_model, parse
 from training.findings import Evaluation
 from training.frechet import FeatureNetwork, load_features
 from training.judge import InMemory, judge
@@ -249,12 +249,34 @@ def test_two_processes_write_the_same_file_as_one(tmp_path: Path) -> None:
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
 
 
-def test_a_model_says_what_it_was_trained_on(tmp_path: Path) -> None:
-    assert trained_options(tmp_path)[0] == {} and len(trained_options(tmp_path)[1]) == 1
-    config = make_config({"dataset": "some/pictures", "eval_images": 17, "seed": 3, "learning_rate": 0.5, "flip": True})
+def pictures(folder: Path) -> Path:
+    """Two dozen pictures in one folder, each of its own shade: no split is held out by its name."""
+    folder.mkdir(parents=True)
+    for index in range(24):
+        Image.new("L", (8, 8), 10 * index).save(folder / f"{index:02d}.png")
+    return folder
+
+
+def test_a_model_is_judged_on_the_images_that_its_run_held_out(tmp_path: Path) -> None:
+    network = {"resolution": 8, "block_out_channels": [8], "attention_levels": [], "attention_head_dim": 8}
+    config = make_config(
+        {**network, "dataset": str(pictures(tmp_path / "set")), "eval_images": 2, "seed": 3, "image_column": "image", "train_images": 99}
+    )
     (tmp_path / "training_config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    options, notes = trained_options(tmp_path)
-    assert options["dataset"] == "some/pictures" and options["eval_images"] == 17 and options["seed"] == 3 and options["flip"] and not notes
-    assert "learning_rate" not in options
+    held_out = open_data(config).held_out
+    assert held_out is not None and len(held_out) == 2
+    # The set is the same one on another machine, where it lies elsewhere; other figures are asked for.
+    command = ["--model", "m", "--dataset", str(pictures(tmp_path / "elsewhere" / "set")), "--images", "3", "--seed", "1"]
+    options, notes = data_options(parse(command), tmp_path)
+    again = open_data(make_config({**network, **options})).held_out
+    assert again is not None and torch.equal(again.batch(torch.arange(2)), held_out.batch(torch.arange(2))) and not notes
+    assert "train_images" not in options and data_options(parse(["--model", "m"]), tmp_path)[0]["dataset"] == str(tmp_path / "set")
+    # Another set has other columns and splits, and the text says that it is another one.
+    options, notes = data_options(parse(["--model", "m", "--dataset", "user/other", "--test_split", "validation"]), tmp_path)
+    assert options["eval_split"] == "validation" and "image_column" not in options and options["eval_images"] == 2
+    assert notes == ["the model was trained on 'set', not on these images"]
+
+
+def test_a_model_that_does_not_say_its_data_is_refused_before_it_is_loaded() -> None:
     with pytest.raises(ConfigError, match="nothing says what 'bundled:mnist' was trained on"):
         evaluate.main(["--model", "bundled:mnist"])

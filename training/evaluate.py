@@ -35,11 +35,9 @@ from training.judge import judge
 from training.processes import start_processes
 from training.samples import draw, save_pictures
 
-DATA_OPTIONS = (
-    *("dataset", "dataset_config", "dataset_revision", "dataset_split", "image_column", "crop", "flip", "skip_broken", "memory_limit_gb"),
-    *("eval_split", "eval_images", "seed"),
-)
-"""Options of a run that decide which images it was trained on, and which it held out."""
+DATA_OPTIONS = ("dataset", "crop", "flip", "skip_broken", "memory_limit_gb", "eval_images", "seed")
+PARTS_OF_A_SET = ("dataset_config", "dataset_revision", "dataset_split", "image_column", "eval_split")
+"""Options of a run that decide which images it was trained on and which it held out; the second row means nothing for another set."""
 
 
 @dataclass(frozen=True)
@@ -157,19 +155,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ddpm_space.models import load, locate
 
     given = parse(arguments)
-    trained, notes = trained_options(locate(given.model)[0])
-    if given.dataset is not None:
-        trained = {"dataset": given.dataset, "seed": trained.get("seed", 0)}
-    elif "dataset" not in trained:
-        raise ConfigError(f"nothing says what '{given.model}' was trained on (it has no training_config.yaml): name the data set with --dataset")
-    if given.train_split:
-        trained["dataset_split"] = given.train_split
-    if given.test_split:
-        trained["eval_split"] = given.test_split
+    options, notes = data_options(given, locate(given.model)[0])
     accelerator = start_processes(make_config({"cpu_threads": given.cpu_threads, "mixed_precision": "no"}))
     model = load(given.model, device=str(accelerator.device))
     # The run's own eval_images and seed decide which images were held out of a set without a test split; --images takes some of those.
-    config = make_config({**trained, "channels": model.channels, "resolution": model.sample_size, "streaming": False})
+    config = make_config({**options, "channels": model.channels, "resolution": model.sample_size, "streaming": False})
     settings = EvaluationSettings.of(
         replace(
             config,
@@ -200,13 +190,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     accelerator.end_training()
 
 
-def trained_options(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """What a model's folder says about the images that it was trained on, and a note where it says nothing."""
-    file = folder / "training_config.yaml"
-    if not file.is_file():
-        return {}, ["the model has no training_config.yaml: nothing shows that the held-out images were not trained on"]
-    options = read_preset(str(file))
-    return {name: options[name] for name in DATA_OPTIONS if name in options}, []
+def data_options(given: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Decide which images a model is judged on: those that its run held out, or another set's.
+
+    Args:
+        given: the command line; folder: the model's, whose training_config.yaml says what it was trained on.
+    Returns:
+        options of `open_data`, and what should be said about them.
+    Raises:
+        ConfigError: nothing names a data set.
+    """
+    file, options, notes = folder / "training_config.yaml", {}, []
+    if file.is_file():
+        trained = read_preset(str(file))
+        options = {name: trained[name] for name in (*DATA_OPTIONS, *PARTS_OF_A_SET) if name in trained}
+    else:
+        notes.append("the model has no training_config.yaml: nothing shows that the held-out images were not trained on")
+    own = options.get("dataset")
+    if given.dataset is not None:
+        # The same set may lie in another place on this machine: then its parts and the images held out are the run's.
+        if own is not None and Path(own).name != Path(given.dataset).name:
+            notes.append(f"the model was trained on '{Path(own).name}', not on these images")
+            options = {name: value for name, value in options.items() if name not in PARTS_OF_A_SET}
+        options["dataset"] = given.dataset
+    elif own is None:
+        raise ConfigError(f"nothing says what '{given.model}' was trained on (it has no training_config.yaml): name the data set with --dataset")
+    for name, split in (("dataset_split", given.train_split), ("eval_split", given.test_split)):
+        if split:
+            options[name] = split
+    return options, notes
 
 
 if __name__ == "__main__":
