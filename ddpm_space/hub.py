@@ -36,6 +36,10 @@ PAUSES = (1.0, 2.0)
 """Seconds between tries where the Hub fails in a way that passes (5xx, a dropped connection) and huggingface_hub does not try again."""
 
 MAX_MEGABYTES = 2000
+"""Of weights."""
+
+MAX_MEGABYTES_BESIDE = 20
+"""Of the card and the configurations."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -94,13 +98,12 @@ def _fetch(hub: HfApi, repo: str, revision: str | None, source: str) -> Download
     check_names(files.keys(), source)
     names = wanted(files.keys())
     weights = [name for name in names if name.endswith(".safetensors")]
+    _check_size([files[name] for name in names if name not in weights], MAX_MEGABYTES_BESIDE, source)
     folder = None
     for name in names:
         if folder and weights and name == weights[0]:
             read_configurations(folder, source)
-            size = sum(files[name].size or 0 for name in weights)
-            if size > MAX_MEGABYTES * 1_000_000:
-                raise ModelError("error.model.too_large", repo=source, megabytes=size // 1_000_000, limit=MAX_MEGABYTES)
+            _check_size([files[name] for name in weights], MAX_MEGABYTES, source)
         path = _fetch_file(hub, repo, commit, files[name], source)
         folder = path.parents[name.count("/")]
     assert folder is not None, "check_names found weights"
@@ -111,15 +114,23 @@ def _fetch(hub: HfApi, repo: str, revision: str | None, source: str) -> Download
     return Download(folder, commit, None)
 
 
+def _check_size(files: list[RepoSibling], limit: float, source: str) -> None:
+    size = sum(file.size or 0 for file in files)
+    if size > limit * 1_000_000:
+        raise ModelError("error.model.too_large", repo=source, megabytes=size // 1_000_000, limit=limit)
+
+
 def _fetch_file(hub: HfApi, repo: str, commit: str, file: RepoSibling, source: str) -> Path:
     """One file of a commit, its hash compared with the listing: over plain HTTP the client looks at the size alone."""
-    expected = file.lfs.sha256 if file.lfs else file.blob_id
+    listed = file.lfs.sha256 if file.lfs else file.blob_id
+    # Not every mirror lists sizes and hashes.
+    seconds = PATIENCE + (MAX_MEGABYTES * 1_000_000 if file.size is None else file.size) / SLOWEST
     for _ in range(2):
-        seconds = PATIENCE + (file.size or 0) / SLOWEST
         path = Path(_ask(seconds, lambda: hub.hf_hub_download(repo, file.rfilename, revision=commit), passing=()))
+        expected = listed or _hash_in_cache(path)
         if expected is None or hash_of(path, expected) == expected:
             return path
-        path.resolve().unlink()
+        path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
     raise ModelError("error.model.checksum", file=file.rfilename, repo=source)
 
@@ -142,12 +153,16 @@ def _cached(hub: HfApi, repo: str, revision: str | None, source: str) -> Path | 
     except Exception:  # whatever is wrong with it, there is no copy that can be used
         return None
     for name in wanted(names_in(folder)):
-        path = folder / name
-        # The cache names a file's content by its hash and links to it (not on every Windows).
-        expected = Path(os.readlink(path)).name if path.is_symlink() else ""
-        if HASH.fullmatch(expected) and hash_of(path, expected) != expected:
+        expected = _hash_in_cache(folder / name)
+        if expected and hash_of(folder / name, expected) != expected:
             return None
     return folder
+
+
+def _hash_in_cache(path: Path) -> str | None:
+    """The hash by which the cache names a file's content and to which the file is a link; None where links are not to be had (some Windows)."""
+    name = Path(os.readlink(path)).name if path.is_symlink() else ""
+    return name if HASH.fullmatch(name) else None
 
 
 def _ask(

@@ -52,7 +52,7 @@ MODEL_ERRORS = {
     "error.model.old_copy": "The Hub did not give '{repo}' ({reason}): this is the copy on this machine, commit {commit}.",
     "error.model.checksum": "{file} of '{repo}' came damaged twice (it is not what the Hub lists): try again later, or through another network.",
     "error.model.cache": "'{repo}' cannot be stored in {folder} ({reason}): make room or grant access there, or set HF_HOME to another folder.",
-    "error.model.too_large": "'{repo}' has {megabytes} MB of weights; at most {limit} MB are downloaded.",
+    "error.model.too_large": "'{repo}' has {megabytes} MB to download; at most {limit} MB are taken.",
 }
 
 

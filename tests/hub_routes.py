@@ -124,7 +124,7 @@ def info(hub: HubServer, request: Request, kind: str, name: str, revision: str |
     commit = repository.commit(revision or "main")
     siblings: list[dict[str, Any]] = []
     for path, entry in commit.files.items():
-        described = entry.describe() if "blobs" in request.query else {}
+        described = entry.describe() if "blobs" in request.query and hub.lists_hashes else {}
         siblings.append({"rfilename": path, **({"blobId": described.pop("oid"), **described} if described else {})})
     state = {"private": repository.private, "gated": "auto" if repository.gated else False, "author": repository.owner, "sdk": repository.sdk}
     return 200, {"id": name, "sha": commit.sha, "siblings": siblings, "tags": [], "downloads": 0, "likes": 0, **state}, {}

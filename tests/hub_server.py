@@ -87,6 +87,8 @@ class HubServer:
     def __init__(self) -> None:
         self.store = Store()
         self.requests: list[Request] = []
+        self.lists_hashes = True
+        """False: as a mirror that gives no sizes and hashes with its listing."""
         self._faults: list[Fault] = []
         self._lock = threading.RLock()
         self._closing = threading.Event()

@@ -140,7 +140,9 @@ def test_what_cannot_be_used_is_refused_before_its_weights_are_fetched(
 
     monkeypatch.setattr(hub_module, "MAX_MEGABYTES", 0.01)
     refused("error.model.too_large", 9)
-    monkeypatch.undo()
+    monkeypatch.setattr(hub_module, "MAX_MEGABYTES_BESIDE", 0.001)
+    refused("error.model.too_large", 1)
+    monkeypatch.setattr(hub_module, "MAX_MEGABYTES_BESIDE", 20)
     edit_json(copy_of_tiny / "unet/config.json", num_class_embeds=10)
     refused("error.model.class_conditional", 9)
     edit_json(copy_of_tiny / "model_index.json", unet=["diffusers", "UNet2DConditionModel"], vae=["diffusers", "AutoencoderKL"])

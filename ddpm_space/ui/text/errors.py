@@ -39,7 +39,7 @@ CHINESE = {
     "error.model.old_copy": "没能从 Hub 取到“{repo}”（{reason}）：现在用的是本机上的副本，提交为 {commit}。",
     "error.model.checksum": "“{repo}”的 {file} 两次下载都已损坏（与 Hub 所列的不符）：请稍后再试，或换一个网络。",
     "error.model.cache": "“{repo}”无法存入 {folder}（{reason}）：请在那里腾出空间或取得权限，或把 HF_HOME 设为别的文件夹。",
-    "error.model.too_large": "“{repo}”的权重有 {megabytes} MB，最多下载 {limit} MB。",
+    "error.model.too_large": "“{repo}”需要下载 {megabytes} MB，最多接受 {limit} MB。",
     "error.settings.num_images": "图片数量不能是 {value}：请填 1 到 {highest} 的整数。",
     "error.settings.num_steps": "步数不能是 {value}：请填 1 到 {highest} 的整数，{highest} 是模型自己的步数。",
     "error.settings.spacing": "没有“{value}”这种步的间隔方式：可用的是 {known}。",
