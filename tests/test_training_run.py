@@ -41,7 +41,7 @@ def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_learns_and_leaves_a_model_grids_checkpoints_and_a_log(finished: Path) -> None:
     lines = log(finished)
     assert [line["images"] for line in lines] == list(range(40, 201, 40))
-    assert lines[-1]["loss"] < 0.8 * lines[0]["loss"] and lines[-1]["learning_rate"] == pytest.approx(5e-3 / 21)
+    assert lines[-1]["loss"] < 0.8 * lines[0]["loss"] and lines[-1]["learning_rate"] == pytest.approx(5e-3 / 18)
     assert [path.name for path in checkpoint.checkpoints(finished)] == [f"images-{images:09d}" for images in (50, 100, 150, 200)]
     assert sorted(path.name for path in (finished / "samples").iterdir()) == ["images-000000100.png", "images-000000200.png"]
     assert Image.open(finished / "samples" / "images-000000200.png").size == (17, 17)

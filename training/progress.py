@@ -11,8 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from accelerate import Accelerator
+from diffusers import UNet2DModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from training.cost import utilisation_meter
 
 LINE_EVERY = 15.0
 """Seconds between two lines where there is no terminal for a bar."""
@@ -112,6 +116,20 @@ class Reporter:
             self.last_line = now
             left = (self.steps - step) * self.images_a_step / speed
             print(f"step {step}/{self.steps}  {text}  {left / 60:.1f} min left", file=sys.stderr, flush=True)
+
+
+def open_reporter(
+    accelerator: Accelerator, unet: UNet2DModel, run: Path, steps: int, first_step: int, images_a_step: int, seconds: float
+) -> Reporter:
+    """The reporter of a training run: its speed is held against what this machine can do, which the main process first measures for a second.
+
+    Args:
+        accelerator: also leads to the trackers; unet: what is trained; the others as for `Reporter`.
+    """
+    is_main, utilisation = accelerator.is_main_process, None
+    if is_main:
+        utilisation = utilisation_meter(unet, accelerator.device, accelerator.mixed_precision, accelerator.num_processes)
+    return Reporter(run, steps, first_step, images_a_step, is_main, seconds=seconds, track=accelerator.log, utilisation=utilisation)
 
 
 def forget_after(log: Path, step: int) -> None:

@@ -39,7 +39,7 @@ from training.model import build_scheduler, build_unet
 from training.objective import Objective
 from training.outputs import Outputs
 from training.processes import FailedElsewhere, is_first, on_main, say, start_processes
-from training.progress import Reporter
+from training.progress import open_reporter
 from training.resume import check_options, check_progress, choose_checkpoint, plain
 from training.stopping import Stopped, StopSignals
 from training.timesteps import make_sampler
@@ -99,9 +99,7 @@ class Trainer:
         """
         self.begin()
         config, schedule, accelerator = self.config, self.scheduler.schedule, self.accelerator
-        self.reporter = Reporter(
-            self.run, self.steps, self.first_step, self.images_a_step, accelerator.is_main_process, seconds=self.seconds, track=accelerator.log
-        )
+        self.reporter = open_reporter(accelerator, self.unet, self.run, self.steps, self.first_step, self.images_a_step, self.seconds)
         on_main(accelerator, lambda: start_trackers(accelerator, config, self.first_step))
         self.unet.train()
         with self.signals, self.reporter:
