@@ -10,7 +10,8 @@ from datasets import Dataset, Features, IterableDataset, ReadInstruction
 
 from training.config import TrainConfig
 from training.hub_data import loading
-from training.image_sets import ImageSet, LooseImageSet, Pictures, processes_here, read_table, undecoded
+from training.image_sets import ImageSet, LooseImageSet, Pictures, read_table
+from training.picture_rows import processes_here, undecoded
 from training.pictures import DataError, Decoder
 from training.sources import Source, find_source, image_column, parts
 from training.stream import ImageStream

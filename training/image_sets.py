@@ -6,23 +6,18 @@ while decoding and collating every batch anew would cost more than the step itse
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from datasets import Dataset
-from datasets import Image as ImageFeature
 from torch import Tensor
 
 from training.augmentation import chances, cut, flipped, scaled
+from training.picture_rows import RowsOnDisk, bytes_each, decoded, undecoded
 from training.pictures import DataError, Decoder
 from training.sources import image_column
-
-READ_AT_ONCE = 512
-"""Rows taken from the table at a time: enough to keep all threads busy, little enough to hold their files in memory."""
 
 
 class Pictures(Protocol):
@@ -134,56 +129,6 @@ class LooseImageSet:
             self.rows.expect(indices.tolist())
 
 
-@dataclass
-class RowsOnDisk:
-    """Rows of a table, decoded by threads when they are asked for, or before.
-
-    Args:
-        table: with the column of pictures, undecoded. rows: which of its rows these are. skip_broken: give the next row for a broken one.
-    """
-
-    table: Dataset
-    column: str
-    rows: Tensor
-    decoder: Decoder
-    name: str
-    skip_broken: bool
-    broken: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.threads = ThreadPoolExecutor(thread_count(), thread_name_prefix="pictures")
-        self.expected: tuple[list[int], list[Future[Tensor]]] = ([], [])
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def read(self, numbers: list[int]) -> list[Tensor]:
-        """Pictures (C, h, w) of these rows."""
-        expected, self.expected = self.expected, ([], [])
-        futures = expected[1] if expected[0] == numbers else self._begin(numbers)
-        return [future.result() for future in futures]
-
-    def expect(self, numbers: list[int]) -> None:
-        """Begin to decode what will be read next."""
-        self.expected = (numbers, self._begin(numbers))
-
-    def _begin(self, numbers: list[int]) -> list[Future[Tensor]]:
-        rows = self.rows[numbers].tolist()
-        return [self.threads.submit(self._picture, *place) for place in zip(numbers, rows, self.table[rows][self.column])]
-
-    def _picture(self, number: int, row: int, cell: Any) -> Tensor:
-        for further in range(1, min(len(self), 1000) + 1):
-            try:
-                return self.decoder(cell, f"row {row} of {self.name}")
-            except DataError:
-                if not self.skip_broken:
-                    raise
-                self.broken.add(row)
-            row = int(self.rows[(number + further) % len(self)])
-            cell = self.table[row][self.column]
-        raise DataError(f"the data set {self.name} has hundreds of pictures in a row that cannot be read: check image_column and the files")
-
-
 def read_table(
     table: Dataset,
     decoder: Decoder,
@@ -210,14 +155,14 @@ def read_table(
     labels = _labels(table, rows)
     table = undecoded(table, column, decoder.channels)
     on_disk = RowsOnDisk(table, column, rows, decoder, name, skip_broken)
-    if _bytes_each(on_disk) * len(rows) > memory:
+    if bytes_each(on_disk) * len(rows) > memory:
         for number in torch.linspace(0, len(rows) - 1, 8).long().tolist():  # what is wrong with all of them is said now, not in mid-training
             on_disk.read([number])
         return LooseImageSet(on_disk, labels, name, decoder.size, flip)
     square = torch.empty((len(rows), decoder.channels, decoder.size, decoder.size) if decoder.crop != "random" else 0, dtype=torch.uint8)
     loose: list[Tensor] = []
     kept: list[int] = []
-    for number, picture in _decoded(on_disk):
+    for number, picture in decoded(on_disk):
         if decoder.crop != "random":
             square[len(kept)] = picture
         else:
@@ -231,60 +176,7 @@ def read_table(
     return LooseImageSet(loose, labels, name, decoder.size, flip, skipped)
 
 
-def undecoded(table: Any, column: str, channels: int) -> Any:
-    """The table (or stream) with its pictures as they are stored, and arrays as numpy's, which know their type.
-
-    Raises:
-        DataError: pictures cannot have that many channels.
-    """
-    table = table.select_columns([column])
-    if not isinstance(table.features[column], (ImageFeature, dict)):
-        return table.with_format("numpy")
-    if channels not in (1, 3, 4):
-        raise DataError(f"channels = {channels}: pictures have 1 (gray), 3 (RGB) or 4 (RGB and transparency); other numbers need a column of arrays")
-    return table.cast_column(column, ImageFeature(decode=False)).with_format(None)
-
-
-def thread_count() -> int:
-    """Threads for decoding: this process's share of the machine's cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // processes_here())
-
-
-def processes_here() -> int:
-    """Training processes on this machine, as the launcher says; each has its own copy of the pictures."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-
 def _labels(table: Dataset, rows: Tensor) -> Tensor | None:
     """The integers of the column `label`, where there is one and every row has one."""
     values = table["label"][:] if getattr(table.features.get("label"), "dtype", "") == "int64" else [None]
     return None if None in values else torch.tensor(values)[rows]
-
-
-def _decoded(on_disk: RowsOnDisk) -> Iterator[tuple[int, Tensor]]:
-    """Every picture that can be read, with its number."""
-
-    def picture(row: int, cell: Any) -> Tensor | None:
-        try:
-            return on_disk.decoder(cell, f"row {row} of {on_disk.name}")
-        except DataError:
-            if not on_disk.skip_broken:
-                raise
-            return None
-
-    for first in range(0, len(on_disk), READ_AT_ONCE):
-        rows = on_disk.rows[first : first + READ_AT_ONCE].tolist()
-        for number, found in enumerate(on_disk.threads.map(picture, rows, on_disk.table[rows][on_disk.column]), first):
-            if found is not None:
-                yield number, found
-
-
-def _bytes_each(on_disk: RowsOnDisk) -> float:
-    """Bytes of a decoded picture; pictures that keep their proportions are measured on some of them."""
-    decoder = on_disk.decoder
-    if decoder.crop != "random":
-        return decoder.channels * decoder.size**2
-    some = torch.linspace(0, len(on_disk) - 1, min(len(on_disk), 32)).long()
-    sizes = [picture.numel() for _, picture in _decoded(replace(on_disk, rows=on_disk.rows[some], skip_broken=True))]
-    return sum(sizes) / max(1, len(sizes))

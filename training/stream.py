@@ -15,7 +15,7 @@ from datasets.distributed import split_dataset_by_node
 from torch import Tensor
 
 from training.augmentation import chances, cut, flipped, scaled
-from training.image_sets import thread_count
+from training.picture_rows import thread_count
 from training.pictures import DataError, Decoder
 
 BLOCK = 64
