@@ -29,6 +29,10 @@ PUSHED = {"README.md", "model_index.json", "scheduler/scheduler_config.json", "u
 }
 
 
+# Said of how the client itself sends a weight.
+pytestmark = pytest.mark.filterwarnings("ignore:Use .content=:DeprecationWarning")
+
+
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_commit, "WAITS", (0.01,) * 3)
@@ -104,7 +108,13 @@ def test_a_second_push_sends_only_what_is_new(hub: HubServer, model: Path) -> No
 
 
 def test_a_model_that_is_there_keeps_its_card_until_the_new_one_replaces_it(hub: HubServer, model: Path) -> None:
-    old = {"README.md": b"---\nlicense: mit\n---\nold\n", MAIN: b"old", "unet/diffusion_pytorch_model.old.safetensors": b"x", "figure.svg": b"mine"}
+    old = {
+        "README.md": b"---\nlicense: mit\n---\nold\n",
+        "model_index.json": b"{}",
+        MAIN: b"old",
+        "unet/diffusion_pytorch_model.old.safetensors": b"x",
+        "figure.svg": b"mine",
+    }
     hub.add("alice/tiny", old)
     publisher = Publisher(config(model), hub.api())
     publisher.prove()

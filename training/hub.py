@@ -71,13 +71,14 @@ class Publisher:
         Raises:
             HubError: no token, not allowed to write, not reachable, public though a private one is wanted.
         """
-        with explained(self.api, self.repo_id):
+        started = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+        card = planned_card(self.config, started)
+        notice = f"A run of the ddpm_space trainer that will replace this model began {started}. Until it ends, the model is the one before.\n"
+        fix = f"Or, if its pull request is closed: remove '{self.memory}', for a new one." if self._remembered() else ""
+        with explained(self.api, self.repo_id, fix):
             self._prepare()
-            started = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
-            if self.api.file_exists(self.repo_id, "README.md", revision=self._target()):
-                text = f"A run of the ddpm_space trainer that will replace this model began {started}. Until it ends, the model is the one before.\n"
-                return self._commit({NOTICE: text.encode()}, [], f"Training begins ({started})")
-            return self._commit({"README.md": planned_card(self.config, started).encode()}, [], f"Training begins ({started})")
+            trained = self.api.file_exists(self.repo_id, "model_index.json", revision=self._target())
+            return self._commit({NOTICE: notice.encode()} if trained else {"README.md": card.encode()}, [], f"Training begins ({started})")
 
     def push(self, model_folder: Path, message: str) -> str:
         """Send a finished model in one commit; what the Hub has already is not sent again.
@@ -105,17 +106,20 @@ class Publisher:
             self.api.create_branch(self.repo_id, branch=self.config.hub_revision, exist_ok=True)
         self.ready = True
 
+    def _remembered(self) -> dict[str, str]:
+        """The pull request that this run has opened: its revision and url; empty if there is none."""
+        if not self.config.hub_create_pr or not self.memory.is_file():
+            return {}
+        known = json.loads(self.memory.read_text(encoding="utf-8"))
+        return known if (known["endpoint"], known["repo_id"]) == (self.api.endpoint, self.repo_id) else {}
+
     def _target(self) -> str | None:
         """The branch or pull request that commits go to."""
-        if self.config.hub_create_pr and self.memory.is_file():
-            known = json.loads(self.memory.read_text(encoding="utf-8"))
-            if (known["endpoint"], known["repo_id"]) == (self.api.endpoint, self.repo_id):
-                return known["revision"]
-        return self.config.hub_revision
+        return self._remembered().get("revision", self.config.hub_revision)
 
     def _commit(self, files: dict[str, Path | bytes], stale: Sequence[str], message: str) -> str:
         target = self._target()
-        opens = self.config.hub_create_pr and target == self.config.hub_revision
+        opens = self.config.hub_create_pr and not self._remembered()
 
         def operations() -> list[Operation]:
             added = [CommitOperationAdd(name, str(source) if isinstance(source, Path) else source) for name, source in files.items()]
@@ -126,9 +130,7 @@ class Publisher:
             self.memory.parent.mkdir(parents=True, exist_ok=True)
             known = {"endpoint": self.api.endpoint, "repo_id": self.repo_id, "revision": info.pr_revision, "url": info.pr_url}
             self.memory.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-        if self.config.hub_create_pr:
-            return json.loads(self.memory.read_text(encoding="utf-8"))["url"]
-        return f"{self.api.endpoint}/{self.repo_id}" + (f"/tree/{target}" if target else "")
+        return self._remembered().get("url") or f"{self.api.endpoint}/{self.repo_id}" + (f"/tree/{target}" if target else "")
 
     def _rewritten(self, files: dict[str, Path | bytes]) -> dict[str, bytes]:
         """What reads differently on the Hub: the card names the repository, the options name no folders of this machine."""

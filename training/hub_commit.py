@@ -65,9 +65,9 @@ def commit(
             )
         except (*FAULTS, RuntimeError) as error:
             # The client wraps what went wrong with a weight in a RuntimeError of its own.
-            fault = error.__cause__ if isinstance(error, RuntimeError) and isinstance(error.__cause__, FAULTS) else error
+            fault = error.__cause__ if isinstance(error.__cause__, FAULTS) and not isinstance(error, FAULTS) else error
             if wait is None or not _passes(fault):
-                raise fault from error
+                raise fault from fault.__cause__
             print(f"the Hub did not take the commit ({_short(api, fault)}): again in {wait:g} s", file=sys.stderr, flush=True)
             time.sleep(wait)
     raise AssertionError("the last attempt returns or raises")
@@ -106,7 +106,7 @@ def _passes(error: BaseException) -> bool:
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         return status >= 500 or status in (408, 412, 429)
-    return isinstance(error, FAULTS)
+    return True
 
 
 @contextmanager
@@ -119,7 +119,9 @@ def explained(api: HfApi, repo_id: str, fix: str = "") -> Iterator[None]:
     _limit_waiting()
     try:
         yield
-    except (*FAULTS, LocalTokenNotFoundError, ValueError) as error:
+    except HubError:
+        raise
+    except (*FAULTS, LocalTokenNotFoundError, ValueError, RuntimeError) as error:
         raise HubError(_reason(api, repo_id, error) + (f" {fix}" if fix else "")) from error
 
 
@@ -144,6 +146,8 @@ def _reason(api: HfApi, repo_id: str, error: Exception) -> str:
         return f"'{repo_id}' is no name of a repository ({said}): use user/name with letters, digits, '-', '_' and '.'."
     if status is not None:
         return f"{api.endpoint} refused with status {status} ({said})."
+    if isinstance(error, RuntimeError):
+        return f"the upload failed ({said})."
     if isinstance(error, ValueError):
         return f"the Hub does not accept what was to be pushed ({said})."
     return f"{api.endpoint} cannot be reached ({said}): check the network; HF_ENDPOINT names another Hub."
