@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+from ddpm_space.schedule import NoiseSchedule
+from training.config import make_config
 from training.meter import Meter
-from training.objective import Losses
+from training.objective import Losses, Objective
 from training.progress import LINE_EVERY, LOG, Reporter
 
 
@@ -77,6 +79,22 @@ def test_the_quarter_with_the_least_noise_is_the_first_in_a_chain_of_any_length(
         assert all(found[name] == float(name[-1]) for name in found if name.startswith("loss_q"))
 
 
+@pytest.mark.parametrize("variance", ["fixed", "learned_range"])
+def test_the_loss_and_its_meter_never_look_at_what_a_device_holds(variance: str) -> None:
+    """On torch's device without content every look fails: where it does not, an accelerator is never waited for."""
+    config = make_config({"variance": variance, "min_snr_gamma": 5})
+    objective, meter = Objective(config, NoiseSchedule.cosine(50)), Meter(50, "meta")
+    t = torch.tensor([0, 20, 49])
+    x_0, x_t, eps = (torch.empty(3, 1, 4, 4, device="meta") for _ in range(3))
+    output = torch.empty(3, 2 if variance == "learned_range" else 1, 4, 4, device="meta", requires_grad=True)
+    found = objective.per_image(output, x_0, x_t, eps, t)
+    found.weighted.mean().backward()
+    meter.add(t, found, torch.ones(3))
+    meter.add_norm(torch.empty((), device="meta"))
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        meter.read()
+
+
 def lines(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / LOG).read_text().splitlines()]
 
@@ -109,6 +127,9 @@ def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:
         reporter.log(30, {"loss": 2.0, "seconds": 30})
     assert [(line["step"], line["loss"]) for line in lines(tmp_path)] == [(10, 1.0), (20, 1.0), (30, 2.0)]
     assert [path.name for path in tmp_path.iterdir()] == [LOG]
+    with Reporter(tmp_path, 100, 0, 8, True) as reporter:
+        reporter.log(10, {"loss": 3.0, "seconds": 10})
+    assert [line["loss"] for line in lines(tmp_path)] == [3.0] and len((tmp_path / f"{LOG}.old").read_text().splitlines()) == 3
 
 
 def test_only_the_main_process_speaks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

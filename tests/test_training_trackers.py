@@ -65,7 +65,7 @@ def test_a_tracker_that_is_unknown_or_not_installed_is_refused_with_the_fix(monk
 
 
 def test_a_tracker_hears_the_options_and_every_line_of_the_log(recorder: str, tmp_path: Path) -> None:
-    accelerator = Accelerator(log_with=recorder, cpu=True)
+    accelerator = Accelerator(log_with=recorder)
     config = make_config({"trackers": ["tensorboard"], "tracker_project": "faces", "output_dir": str(tmp_path / "first")})
     start_trackers(accelerator, config, 0)
     told = accelerator.trackers[0].tracker
@@ -82,7 +82,7 @@ def test_a_tracker_hears_the_options_and_every_line_of_the_log(recorder: str, tm
 
 
 def test_without_trackers_nothing_is_opened(recorder: str) -> None:
-    accelerator = Accelerator(cpu=True)
+    accelerator = Accelerator()
     start_trackers(accelerator, make_config({}), 0)
     finish_trackers(accelerator)
     assert accelerator.trackers == []
@@ -93,7 +93,7 @@ def test_a_tracker_that_cannot_be_opened_is_one_sentence(recorder: str, tmp_path
         raise RuntimeError("api_key not configured")
 
     monkeypatch.setattr(Recorder, "start", refuse)
-    accelerator = Accelerator(log_with=recorder, cpu=True)
+    accelerator = Accelerator(log_with=recorder)
     with pytest.raises(ConfigError, match=r"trackers: wandb could not be opened \(api_key not configured\)"):
         start_trackers(accelerator, make_config({"trackers": ["wandb"], "output_dir": str(tmp_path)}), 0)
 
@@ -114,7 +114,7 @@ def test_tensorboard_shows_the_grid_and_one_curve_of_a_run_that_was_killed_and_r
     config = make_config({"trackers": ["tensorboard"], "output_dir": str(tmp_path)})
     # An earlier run, then one that was killed at step 3 and goes on from its checkpoint at step 1.
     for first_step, steps in ((0, (1, 2, 3, 4)), (0, (1, 2, 3)), (1, (2, 3))):
-        accelerator = Accelerator(log_with=["tensorboard"], project_dir=str(tmp_path), cpu=True)
+        accelerator = Accelerator(log_with=["tensorboard"], project_dir=str(tmp_path))
         start_trackers(accelerator, config, first_step)
         with Reporter(tmp_path, 10, first_step, 4, True, track=accelerator.log) as reporter:
             for step in steps:
@@ -134,7 +134,7 @@ def test_trackio_goes_on_in_the_record_of_the_same_run(tmp_path: Path, monkeypat
 
     config = make_config({"trackers": ["trackio"], "output_dir": str(tmp_path / "run"), "tracker_project": "kept"})
     for first_step in (0, 1):
-        accelerator = Accelerator(log_with=["trackio"], cpu=True)
+        accelerator = Accelerator(log_with=["trackio"])
         start_trackers(accelerator, config, first_step)
         accelerator.log({"loss": 1.0 / (first_step + 1)}, step=first_step + 1)
         finish_trackers(accelerator)

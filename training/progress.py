@@ -28,7 +28,8 @@ class Reporter:
     """Progress of the main process; the others say nothing.
 
     Args:
-        run: folder of the run, where log.jsonl is kept; a resumed run goes on in it, without what it had logged after its checkpoint.
+        run: folder of the run, where log.jsonl is kept; a resumed run goes on in it, without what it had logged after its checkpoint, and a new run
+            in the same folder sets the old one aside as log.jsonl.old.
         steps: of the whole run; first_step: where this process began; images_a_step: on all processes; is_main: whether this one speaks.
         seconds: of training before first_step.
         track: where metrics go besides, called as track(metrics, step=...), such as `accelerator.log`.
@@ -56,7 +57,10 @@ class Reporter:
     def __enter__(self) -> Reporter:
         if self.is_main:
             self.run.mkdir(parents=True, exist_ok=True)
-            forget_after(self.run / LOG, self.first_step)
+            if self.first_step:
+                forget_after(self.run / LOG, self.first_step)
+            elif (self.run / LOG).exists():
+                os.replace(self.run / LOG, self.run / f"{LOG}.old")
             self.file = (self.run / LOG).open("a", encoding="utf-8")
             if sys.stderr.isatty():
                 columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn())

@@ -1,7 +1,7 @@
 """Which timesteps a step trains, and how much each then counts: uniform, evenly spread, or drawn where the loss is large.
 
 Every draw is a function of (seed, step, position in the whole batch) and, for the loss-aware one, of the losses seen so far: not of how many
-processes share the batch, nor in how many parts each of them works on it.
+processes share the batch, nor in how many parts each of them works on it (losses that differ in rounding may move a draw to the next timestep).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from training.config import ConfigError, TrainConfig
 
 HISTORY = 10
-"""Losses that are remembered for each timestep [Nichol 2021 section 3.4]."""
+"""Losses that are remembered for each timestep [Nichol 2021 section 3.3]."""
 
 UNIFORM_SHARE = 0.001
 """Share of the draws that stays uniform, so that a timestep with a history of zeros is still visited and no importance weight exceeds 1000."""
@@ -72,7 +72,7 @@ class TimestepSampler:
 class LossAwareSampler(TimestepSampler):
     """p_t in proportion to sqrt(E[L_t^2]), the root mean square of the last losses at t; uniform until every t has its history.
 
-    Each loss counts 1 / (T p_t), so that the mean stays that over uniform t, while it varies less [Nichol 2021 section 3.4]. The draws are spread.
+    Each loss counts 1 / (T p_t), so that the mean stays that over uniform t, while it varies less [Nichol 2021 section 3.3]. The draws are spread.
     """
 
     needs_losses = True
