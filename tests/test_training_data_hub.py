@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,8 @@ from picture_files import parquet, png
 from training import hub_data
 from training.config import make_config
 from training.data import DataError, TrainingData, load_images, open_data
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -120,3 +125,29 @@ def test_a_hub_that_is_down_is_told_from_a_set_that_is_missing(hub: HubServer, m
     assert "not in the cache" in refused("alice/other")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE is set: alice/digits is read from the cache" in opened("alice/digits").notes[0]
+
+
+AT_ONCE = """
+import hashlib, json, sys
+import torch
+from training.config import make_config
+from training.data import open_data
+rank = int(sys.argv[1])
+data = open_data(make_config({"dataset": "alice/many", "resolution": 8, "eval_images": 10}), rank=rank, world=3)
+images = [data.train.batch(torch.arange(len(data.train))), data.held_out.batch(torch.arange(len(data.held_out)))]
+print(json.dumps([hashlib.sha256(x.numpy().tobytes()).hexdigest() for x in images]))
+"""
+
+
+@pytest.mark.proof
+def test_processes_that_open_a_set_at_the_same_time_with_an_empty_cache_read_the_same(hub: HubServer, tmp_path: Path) -> None:
+    files = {f"data/train-{part}.parquet": parquet(*range(20 * part, 20 * part + 20)) for part in range(10)}
+    hub.add("alice/many", files, kind="dataset")
+    environment = {**hub.environment(tmp_path / "home"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen([sys.executable, "-c", AT_ONCE, str(rank)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for rank in range(3)
+    ]
+    ended = [process.communicate(timeout=120) for process in started]
+    assert all(process.returncode == 0 for process in started), [stderr for _, stderr in ended]
+    assert len({stdout for stdout, _ in ended}) == 1 and len(json.loads(ended[0][0])) == 2
