@@ -6,6 +6,7 @@ huggingface_hub gives several of them no limit. A copy that is already here serv
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -109,8 +110,9 @@ def _fetch(hub: HfApi, repo: str, revision: str | None, source: str) -> Download
     assert folder is not None, "check_names found weights"
     read_folder(folder, source)
     if not COMMIT.fullmatch(revision or ""):
-        # Only now: a branch that is noted as this commit must find all of it when the Hub is away.
-        _ask(PATIENCE, lambda: hub.resolve_revision(repo, revision=revision))
+        # Only now: a branch that the cache notes as this commit must find all of it when the Hub is away. Without that note the model is as good.
+        with contextlib.suppress(_Unreached, HfHubHTTPError):
+            _ask(TIMEOUT, lambda: hub.resolve_revision(repo, revision=revision))
     return Download(folder, commit, None)
 
 

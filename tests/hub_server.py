@@ -71,6 +71,7 @@ class Fault:
     method: re.Pattern[str]
     path: re.Pattern[str]
     times: float
+    skip: int
     status: int | None
     headers: Mapping[str, str]
     drop: bool
@@ -183,6 +184,7 @@ class HubServer:
         path: str = "",
         method: str = "",
         times: float = 1,
+        skip: int = 0,
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
         drop: bool = False,
@@ -196,13 +198,13 @@ class HubServer:
 
         Args:
             path, method: regular expressions searched in them; files are fetched from /lfs/SHA256 (LFS) or .../resolve/REV/PATH;
-            times: how often, math.inf for always;
+            times: how often, math.inf for always; skip: how many of them go well before;
             status, headers: answer this instead of doing it; drop: close the connection instead; after: do it first, and lose the answer;
             cut: send so many bytes of the content, then close; corrupt: flip bits, keep the size; silent: never answer; trickle: bytes a second.
         """
         what = (status, headers or {}, drop, after, cut, corrupt, silent, trickle)
         with self._lock:
-            self._faults.append(Fault(re.compile(method), re.compile(path), times, *what))
+            self._faults.append(Fault(re.compile(method), re.compile(path), times, skip, *what))
 
     def heal(self) -> None:
         """Forget all faults."""
@@ -213,6 +215,9 @@ class HubServer:
         with self._lock:
             for fault in self._faults:
                 if fault.times > 0 and fault.method.search(method) and fault.path.search(path):
+                    if fault.skip > 0:
+                        fault.skip -= 1
+                        continue
                     fault.times -= 1
                     return fault
         return None

@@ -127,6 +127,7 @@ def test_who_is_let_in(hub: HubServer, copy_of_tiny: Path, refused_model: Callab
     hub.repository("alice/gated").allowed.add("bob")
     for name, token in (("alice/open", None), ("alice/secret", "read"), ("alice/gated", "other")):
         assert load(name, hub=hub.api(token)).source == name
+    refused_model("error.model.token", "alice/open", hub=hub.api("wrong"))
 
 
 def test_what_cannot_be_used_is_refused_before_its_weights_are_fetched(

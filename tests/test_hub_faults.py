@@ -130,6 +130,14 @@ def test_a_hub_that_never_answers_is_given_up(
     assert time.perf_counter() - began < 10 and ("no answer" in str(error) or "timed out" in str(error))
 
 
+def test_a_hub_that_falls_silent_at_the_end_is_not_missed(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All files are here: the last question, which commit the branch is, only helps a later start without the Hub."""
+    monkeypatch.setattr(hub_module, "TIMEOUT", 0.3)
+    hub.fault(path="/api/models/", skip=1, silent=True)
+    model = load(REPO, hub=hub.api())
+    assert model.note is None and model.revision == hub.repository(REPO).commit().sha
+
+
 def test_a_hub_that_falls_silent_leaves_the_copy(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "TIMEOUT", 0.3)
     load(REPO, hub=hub.api())
