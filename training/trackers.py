@@ -46,7 +46,7 @@ def start_trackers(accelerator: Accelerator, config: TrainConfig, first_step: in
     if not config.trackers or not accelerator.is_main_process:
         return
     folder = Path(config.output_dir)
-    name, identity = folder.name, run_identity(folder, resumed=first_step > 0)
+    name, identity = folder.resolve().name, run_identity(folder, resumed=first_step > 0)
     settings: dict[str, dict[str, Any]] = {
         # Hides what an earlier run in this folder, or this one before it was killed, had written beyond this point.
         "tensorboard": {"purge_step": first_step + 1},
