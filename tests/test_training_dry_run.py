@@ -43,6 +43,7 @@ def test_the_report_names_what_the_run_would_be(tmp_path: Path) -> None:
     assert "batch of 10 (no)" in text and "activations" in text and "1,000 images in 100 steps" in text
     assert f"T = 40: abar_T = {schedule.terminal_alpha_bar:.3g}, L_T = {terminal_bits(schedule.terminal_alpha_bar):.3g} bits/dim" in text
     assert "measured: forward, backward and update of the real network" in text and "1,000 GFLOP/s measured" in text
+    assert f"{sum(cost.memory(10).values()) / 1e6:,.1f} MB for the parts below" in text and "at the peak of a few steps" in text
     assert "Warning" not in text and not any(tmp_path.iterdir())
 
 
@@ -69,7 +70,8 @@ def test_time_follows_the_speed_of_real_steps(monkeypatch: pytest.MonkeyPatch) -
 def test_a_network_too_slow_to_try_is_tried_with_fewer_images_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = network_cost(build_unet(make_config(options())))
     monkeypatch.setattr(dry_run, "matmul_rate", lambda device, dtype: 3.5 * cost.training_flops / dry_run.USUAL_UTILISATION / 0.025)
-    assert "3 instead of 10 images at a time" in report(make_config(options()))
+    text = report(make_config(options()))
+    assert "3 instead of 10 images at a time" in text and "at the peak" not in text
     monkeypatch.setattr(dry_run, "matmul_rate", lambda device, dtype: 0.5 * cost.training_flops / dry_run.USUAL_UTILISATION / 0.025)
     text = report(make_config(options()))
     assert "20 images/s (assumed: 30% of the matrix-product rate, not measured)" in text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import statistics
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ from training.processes import start_processes
 from training.timesteps import HISTORY
 from training.trackers import check_trackers
 
+if sys.platform != "win32":
+    import resource
+
 TRIAL_SECONDS = 3.0
 """How long real steps are tried for; a step that would take longer by itself is tried with fewer images."""
 
@@ -37,10 +42,11 @@ USUAL_UTILISATION = 0.3
 
 @dataclass(frozen=True)
 class Speed:
-    """Images/s of all processes, and where the number comes from."""
+    """Images/s of all processes, where the number comes from, and the memory at the peak of a trial with a whole batch, in bytes."""
 
     images_per_second: float
     source: str
+    peak: int | None = None
 
 
 def report(config: TrainConfig) -> str:
@@ -64,7 +70,7 @@ def report(config: TrainConfig) -> str:
     )
     sections = [
         _network(unet, cost),
-        _memory(config, memory, accelerator),
+        _memory(config, memory, speed.peak, accelerator),
         _time(config, settings, cost, speed, rate, accelerator),
         _noise(config, scheduler.schedule),
         "\n".join(f"Warning: {warning}." for warning in _warnings(config, memory, accelerator)),
@@ -100,12 +106,15 @@ def _network(unet: UNet2DModel, cost: Cost) -> str:
     )
 
 
-def _memory(config: TrainConfig, memory: dict[str, int], accelerator: Accelerator) -> str:
+def _memory(config: TrainConfig, memory: dict[str, int], peak: int | None, accelerator: Accelerator) -> str:
     lines = "".join(f"\n  {name:<24} {_size(number):>9}" for name, number in memory.items() if number)
-    free = f"{_size(_free_memory(accelerator))} free on this {'machine' if accelerator.device.type == 'cpu' else 'device'}"
+    held = "the whole process, with the program, without data" if accelerator.device.type == "cpu" else "all that torch held"
+    together, free = _size(sum(memory.values())), _size(_free_memory(accelerator))
     return (
-        f"Memory of one process, batch of {config.batch_size} ({accelerator.mixed_precision}): about {_size(sum(memory.values()))}, {free}; "
-        f"the program itself, the pictures and temporary buffers come on top{lines}"
+        f"Memory of one process, batch of {config.batch_size} ({accelerator.mixed_precision}): {together} for the parts below, and more "
+        f"for buffers of the moment, on a CPU up to as much again; {free} are free\n"
+        + (f"  at the peak of a few steps {_size(peak)} (measured: {held})\n" if peak else "")
+        + lines.removeprefix("\n")
     )
 
 
@@ -145,7 +154,8 @@ def _measured(config: TrainConfig, unet: UNet2DModel, cost: Cost, accelerator: A
         return None
     fewer = f", {images} instead of {config.batch_size} images at a time" if images < config.batch_size else ""
     words = "measured: forward, backward and update of the real network, without data" + (", not compiled" if config.compile else "")
-    return Speed(accelerator.num_processes * images / seconds, words + fewer)
+    peak = None if fewer else _peak_memory(accelerator)
+    return Speed(accelerator.num_processes * images / seconds, words + fewer, peak)
 
 
 def _step_seconds(config: TrainConfig, unet: UNet2DModel, accelerator: Accelerator, images: int) -> float:
@@ -157,9 +167,11 @@ def _step_seconds(config: TrainConfig, unet: UNet2DModel, accelerator: Accelerat
     generator = torch.Generator().manual_seed(config.seed)
     x_t = torch.randn(images, config.channels, config.resolution, config.resolution, generator=generator).to(accelerator.device, memory_format=layout)
     t = torch.randint(config.num_train_timesteps, (images,), generator=generator).to(accelerator.device)
+    if accelerator.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(accelerator.device)
     taken: list[float] = []
     begin = time.monotonic()
-    while len(taken) < 2 or (time.monotonic() - begin < TRIAL_SECONDS and len(taken) < 50):
+    while not taken or (time.monotonic() - begin < TRIAL_SECONDS and len(taken) < 50):
         start = time.monotonic()
         with accelerator.autocast():
             loss = unet(x_t, t).sample.float().square().mean()
@@ -170,7 +182,7 @@ def _step_seconds(config: TrainConfig, unet: UNet2DModel, accelerator: Accelerat
         averages.step(unet.parameters())
         loss.item()  # waits for an accelerator to finish
         taken.append(time.monotonic() - start)
-    return sorted(taken[1:])[(len(taken) - 1) // 2]
+    return statistics.median(taken[1:] or taken)  # the first one also prepares
 
 
 def _other_forwards(config: TrainConfig, settings: EvaluationSettings) -> int:
@@ -205,6 +217,14 @@ def _free_memory(accelerator: Accelerator) -> int:
     if accelerator.device.type == "cuda":
         return torch.cuda.mem_get_info(accelerator.device)[0]
     return psutil.virtual_memory().available
+
+
+def _peak_memory(accelerator: Accelerator) -> int | None:
+    if accelerator.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(accelerator.device)
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # bytes there, kilobytes elsewhere
 
 
 def _where(accelerator: Accelerator) -> str:
