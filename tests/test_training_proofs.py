@@ -31,6 +31,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 FORK = """
 import os, sys
 import torch
+from training.config import parse
 from training.train import command_line
 for line in sys.stdin:
     arguments = line.rstrip("\\n").split("\\t")
@@ -38,7 +39,7 @@ for line in sys.stdin:
     if child == 0:
         os.dup2(2, 1)
         sys.argv = ["train.py", *arguments]
-        command_line()
+        command_line(parse())
         os._exit(0)
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
