@@ -20,11 +20,12 @@ from PIL import Image
 from torch import Tensor
 
 from ddpm_space.denoiser import Denoiser
+from ddpm_space.errors import TextError
 from ddpm_space.images import quantize
 from ddpm_space.schedule import NoiseSchedule
 from training import evaluate
 from training.config import ConfigError, make_config
-from training.data import ImageSet, load_images, open_data
+from training.data import DataError, ImageSet, load_images, open_data
 from training.evaluate import EvaluationSettings, data_options, evaluate_model, parse
 from training.findings import Evaluation
 from training.frechet import FeatureNetwork, load_features
@@ -277,11 +278,29 @@ def test_a_model_is_judged_on_the_images_that_its_run_held_out(tmp_path: Path) -
     assert again is not None and torch.equal(again.batch(torch.arange(2)), held_out.batch(torch.arange(2))) and not notes
     assert "train_images" not in options and data_options(parse(["--model", "m"]), tmp_path)[0]["dataset"] == str(tmp_path / "set")
     # Another set has other columns and splits, and the text says that it is another one.
-    options, notes = data_options(parse(["--model", "m", "--dataset", "user/other", "--test_split", "validation"]), tmp_path)
-    assert options["eval_split"] == "validation" and "image_column" not in options and options["eval_images"] == 2
+    options, notes = data_options(parse(["--model", "m", "--dataset", "bundled", "--test_split", "test"]), tmp_path)
+    assert options["eval_split"] == "test" and "image_column" not in options and options["eval_images"] == 2
     assert notes == ["the model was trained on 'set', not on these images"]
 
 
-def test_a_model_that_does_not_say_its_data_is_refused_before_it_is_loaded() -> None:
-    with pytest.raises(ConfigError, match="nothing says what 'bundled:mnist' was trained on"):
-        evaluate.main(["--model", "bundled:mnist"])
+@pytest.mark.usefixtures("own_threads")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--model bundled:mnist", "nothing says what 'bundled:mnist' was trained on"),
+        ("--model nowhere/at/all --dataset bundled", "nowhere/at/all"),
+        ("--model bundled:mnist --dataset bundled --images 0 --samples 0", "there is nothing to measure"),
+        ("--model bundled:mnist --dataset bundled --samples 10", "eval_samples = 10: the features 'mnist' need 65 or more"),
+        ("--model bundled:mnist --dataset bundled --samples -1", "eval_samples = -1"),
+        ("--model bundled:mnist --dataset bundled --samples 99 --steps 1001", "eval_steps = 1001 but the chain has 1000"),
+        ("--model bundled:mnist --dataset bundled --terms 2", "eval_terms = 2: use 3 or more"),
+        ("--model bundled:mnist --dataset no/where/near --samples 0", "no/where/near"),
+        ("--model bundled:mnist --dataset bundled --test_split tset", "--test_split tset: the data set mnist_small .bundled. has test, train"),
+        ("--model bundled:mnist --dataset bundled --samples 0 --cpu_threads -1", "cpu_threads = -1"),
+    ],
+)
+def test_bad_input_is_one_sentence_before_anything_is_measured(words: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "evaluate_model", lambda *_, **__: pytest.fail("measured"))
+    with pytest.raises((ConfigError, DataError, TextError), match=message) as caught:
+        evaluate.main([*words.split(), *([] if "--cpu_threads" in words else ["--cpu_threads", "1"])])
+    assert "\n" not in str(caught.value)

@@ -34,8 +34,9 @@ from training.heldout import HeldOut, Rows, held_out_bits, some
 from training.judge import judge
 from training.processes import start_processes
 from training.samples import draw, save_pictures
+from training.sources import find_source
 
-DATA_OPTIONS = ("dataset", "crop", "flip", "skip_broken", "memory_limit_gb", "eval_images", "seed")
+DATA_OPTIONS = ("dataset", "streaming", "crop", "flip", "skip_broken", "memory_limit_gb", "eval_images", "seed")
 PARTS_OF_A_SET = ("dataset_config", "dataset_revision", "dataset_split", "image_column", "eval_split")
 """Options of a run that decide which images it was trained on and which it held out; the second row means nothing for another set."""
 
@@ -136,7 +137,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=64, help="held-out images, and training images, whose bits/dim are estimated; 0 for none")
     parser.add_argument("--terms", type=int, default=99, help="network evaluations for each of them; the chain's length or more for all terms")
     parser.add_argument("--samples", type=int, default=1000, help="samples drawn for the Fréchet distance and the memorisation; 0 for none")
-    parser.add_argument("--steps", type=int, default=100, help="reverse steps of a sample")
+    parser.add_argument("--steps", type=int, help="reverse steps of a sample (default: 100, or all of a shorter chain)")
     parser.add_argument("--features", default="auto", choices=FEATURES, help="feature network of the distance")
     parser.add_argument("--seed", type=int, default=0, help="of samples, terms and noise")
     parser.add_argument("--cpu_threads", type=int, default=0, help="threads of each process on a CPU; 0 for all cores")
@@ -155,26 +156,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ddpm_space.models import load, locate
 
     given = parse(arguments)
+    if not given.images and not given.samples:
+        raise ConfigError("--images 0 and --samples 0: there is nothing to measure; give one of them")
     options, notes = data_options(given, locate(given.model)[0])
     accelerator = start_processes(make_config({"cpu_threads": given.cpu_threads, "mixed_precision": "no"}))
     model = load(given.model, device=str(accelerator.device))
     # The run's own eval_images and seed decide which images were held out of a set without a test split; --images takes some of those.
-    config = make_config({**options, "channels": model.channels, "resolution": model.sample_size, "streaming": False})
-    settings = EvaluationSettings.of(
-        replace(
-            config,
-            **{f"eval_{name}": getattr(given, name) for name in ("images", "terms", "samples", "steps")},
-            features=given.features,
-            seed=given.seed,
-            num_train_timesteps=len(model.denoiser.schedule),
-        )
-    )
-    data = open_data(config)
-    assert not isinstance(data.train, ImageStream)
+    config = make_config({**options, "channels": model.channels, "resolution": model.sample_size})
+    steps = len(model.denoiser.schedule)
+    asked = {f"eval_{name}": getattr(given, name) for name in ("images", "terms", "samples")}
+    asked |= {"eval_steps": given.steps or min(100, steps)} if given.samples else {}
+    asked |= {"features": given.features} if given.samples else {}
+    settings = EvaluationSettings.of(replace(config, **asked, seed=given.seed, num_train_timesteps=steps, sample_steps=1))
+    # Asking for samples has a test split opened even where the run itself measured nothing.
+    data = open_data(replace(config, eval_samples=max(given.images, given.samples)))
     evaluation = evaluate_model(
         model.denoiser,
         settings,
-        data.train,
+        None if isinstance(data.train, ImageStream) else data.train,
         data.held_out,
         shape=model.shape,
         device=accelerator.device,
@@ -198,7 +197,7 @@ def data_options(given: argparse.Namespace, folder: Path) -> tuple[dict[str, Any
     Returns:
         options of `open_data`, and what should be said about them.
     Raises:
-        ConfigError: nothing names a data set.
+        ConfigError: nothing names a data set, or it has no such split to hold out.
     """
     file, options, notes = folder / "training_config.yaml", {}, []
     if file.is_file():
@@ -218,6 +217,10 @@ def data_options(given: argparse.Namespace, folder: Path) -> tuple[dict[str, Any
     for name, split in (("dataset_split", given.train_split), ("eval_split", given.test_split)):
         if split:
             options[name] = split
+    if given.test_split:
+        source = find_source(options["dataset"], config=options.get("dataset_config"), revision=options.get("dataset_revision"))
+        if not source.has(given.test_split):  # in training, some of the training images would stand in for it
+            raise ConfigError(f"--test_split {given.test_split}: the data set {source.name} has {', '.join(source.splits) or 'no splits'}")
     return options, notes
 
 
