@@ -125,6 +125,7 @@ def test_the_card_says_what_the_config_says() -> None:
     assert table["images seen"] == ["6,400 of 6,400 planned (2.0 epochs)"]
     assert table["data"] == ["ylecun/mnist, 3,200 images, cut at random, mirrored at random"]
     assert "learned" in table["reverse variance"][0] and "L_hybrid" in table["loss"][0] and table["timesteps"] == ["drawn loss-aware"]
+    assert rows(card())["network"] == ["`UNet2DModel`, widths 32, 64, 64, 1 residual block a level, self-attention in the middle and at level 2"]
     assert rows(card())["reverse variance"] == ["fixed, beta_tilde (`fixed_small`)"]
 
 
@@ -134,6 +135,12 @@ def test_the_licence_is_the_data_sets_where_it_is_known() -> None:
         assert ModelCard(card({"dataset": name}, data_name=name)).data.license == licence
     assert "Zalando" in card({"dataset": "zalando-datasets/fashion_mnist"}, data_name="zalando-datasets/fashion_mnist")
     assert "huggingface.co/datasets/someone/cats" in card({"dataset": "someone/cats"}, data_name="someone/cats")
+    data = ModelCard(card({"init_from": "someone/digits@v2"})).data
+    assert (
+        data.base_model == "someone/digits"
+        and data.datasets == ["ylecun/mnist"]
+        and ModelCard(card({"init_from": "bundled"})).data.base_model is None
+    )
     assert credit_of("Fashion-MNIST") is credit_of("fashion_mnist") is not credit_of("mnist_small (bundled)")
     assert credit_of("flowers") is None
 
@@ -141,6 +148,9 @@ def test_the_licence_is_the_data_sets_where_it_is_known() -> None:
 def test_neither_card_nor_options_name_folders_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/home/ada/train.py", "--dataset=/home/ada/cats", "--output_dir", "/home/ada/runs/cats", "--flip"])
     assert command() == "accelerate launch training/train.py --dataset=cats --output_dir cats --flip"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(sys, "argv", ["train.py", "--dataset", "my cats"])
+    assert command() == "accelerate launch --num_processes 2 training/train.py --dataset 'my cats'"
     config = make_config({"dataset": "/home/ada/cats", "output_dir": "/home/ada/runs/cats", "init_from": "/home/ada/old"})
     text = model_card(config, data_name="cats", data_size=9, parameters=1, images=9, seconds=1, loss=1, precision="no") + planned_card(
         config, "today"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -26,7 +27,8 @@ def command() -> str:
     for word in sys.argv[1:]:
         name, equals, value = word.partition("=")
         words.append(f"{name}={_local(value)}" if equals else _local(word))
-    return " ".join(["accelerate launch training/train.py", *words])
+    processes = os.environ.get("WORLD_SIZE", "1")
+    return shlex.join(["accelerate", "launch", *(["--num_processes", processes] if processes != "1" else []), "training/train.py", *words])
 
 
 def versions() -> str:
@@ -127,13 +129,14 @@ def shareable(options: str) -> str:
 
 
 def _with_metadata(config: TrainConfig, data_name: str, evaluation: Mapping[str, Any] | None, sections: Sequence[str]) -> str:
-    credit, on_hub = credit_of(data_name), _hub_id(config)
+    credit, on_hub = credit_of(data_name), _hub_id(config.dataset)
     figures = results(evaluation, data_name, on_hub or slug(data_name))
     data = ModelCardData(
         license=(credit.licence if credit else None) or "unknown",
         library_name="diffusers",
         pipeline_tag=TASK,
         datasets=[on_hub] if on_hub else None,
+        base_model=_hub_id(config.init_from or ""),
         tags=["diffusers", "ddpm", "diffusion", TASK, "ddpm_space"],
         model_name=f"DDPM on {data_name}" if figures else None,
         eval_results=figures or None,
@@ -141,9 +144,10 @@ def _with_metadata(config: TrainConfig, data_name: str, evaluation: Mapping[str,
     return "\n\n".join([f"---\n{data.to_yaml()}\n---", *(section for section in sections if section)]) + "\n"
 
 
-def _hub_id(config: TrainConfig) -> str | None:
-    """The data set's id on the Hub, None for what lies on this machine."""
-    return config.dataset if re.fullmatch(r"[\w.-]+/[\w.-]+", config.dataset) and not Path(config.dataset).exists() else None
+def _hub_id(source: str) -> str | None:
+    """A data set's or a model's id on the Hub, None for what lies on this machine."""
+    name = source.split("@")[0]
+    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(source).exists() else None
 
 
 def _local(word: str) -> str:
@@ -167,10 +171,6 @@ def _design(config: TrainConfig) -> dict[str, str]:
     from training.model import build_scheduler  # brings diffusers, which takes seconds: who only pushes a finished folder need not wait
 
     alpha_bar = build_scheduler(config).schedule.alpha_bar[-1].item()
-    levels = ", ".join(map(str, config.attention_levels)) or "none"
-    network = (
-        f"widths {', '.join(map(str, config.block_out_channels))}, {config.layers_per_block} residual blocks a level, attention at levels {levels}"
-    )
     betas = "" if config.beta_schedule == "squaredcos_cap_v2" else f", beta {config.beta_start:g} to {config.beta_end:g}"
     rescaled = ", rescaled to zero terminal SNR" if config.rescale_betas_zero_snr else ""
     learned = config.variance == "learned_range"
@@ -178,7 +178,7 @@ def _design(config: TrainConfig) -> dict[str, str]:
     hybrid = f" + {config.vlb_weight:g} of the variational bound (L_hybrid)" if learned else ""
     warm_up = f", {config.lr_warmup_steps} steps of warm-up" if config.lr_schedule != "constant" else ""
     return {
-        "network": f"`UNet2DModel`, started from `{_local(config.init_from)}`" if config.init_from else f"`UNet2DModel`, {network}",
+        "network": _network(config),
         "predicts": f"`{config.prediction_type}`",
         "noise schedule": f"`{config.beta_schedule}`{betas}, T = {config.num_train_timesteps}{rescaled}, abar_T = {alpha_bar:.2g}",
         "reverse variance": "learned, between beta_tilde and beta (`learned_range`)" if learned else "fixed, beta_tilde (`fixed_small`)",
@@ -189,6 +189,15 @@ def _design(config: TrainConfig) -> dict[str, str]:
         "regularisation": f"dropout {config.dropout:g}, EMA {config.ema_decay:g} with warm-up",
         "seed": f"{config.seed}",
     }
+
+
+def _network(config: TrainConfig) -> str:
+    if config.init_from:
+        return f"`UNet2DModel`, started from `{_local(config.init_from)}`"
+    blocks, levels = config.layers_per_block, [str(level) for level in config.attention_levels]
+    attention = "self-attention in the middle" + (f" and at level{'s' if len(levels) > 1 else ''} {', '.join(levels)}" if levels else "")
+    widths = ", ".join(map(str, config.block_out_channels))
+    return f"`UNet2DModel`, widths {widths}, {blocks} residual block{'s' if blocks > 1 else ''} a level, {attention}"
 
 
 def _usage(config: TrainConfig, raw_variant: bool) -> str:
@@ -230,7 +239,7 @@ def _licence(config: TrainConfig, data_name: str) -> str:
     credit = credit_of(data_name)
     if credit:
         return f"## Data and licence\n\n{credit.notice}\n\n> {credit.paper}"
-    on_hub = _hub_id(config)
+    on_hub = _hub_id(config.dataset)
     found = f"[{on_hub}](https://huggingface.co/datasets/{on_hub})" if on_hub else data_name
     return (
         f"## Data and licence\n\nTrained on {found}. No licence of these weights is stated: the terms of that data set come first, and the author of "
