@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from ddpm_space.schedule import NoiseSchedule
 from training.config import make_config
 from training.meter import Meter
 from training.objective import Losses, Objective
-from training.progress import LINE_EVERY, LOG, Reporter
+from training.progress import LINE_EVERY, LOG, Reporter, open_reporter
 
 
 def losses(count: int, seed: int, *, vlb: bool = False) -> tuple[torch.Tensor, Losses, torch.Tensor]:
@@ -130,6 +131,16 @@ def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:
     with Reporter(tmp_path, 100, 0, 8, True) as reporter:
         reporter.log(10, {"loss": 3.0, "seconds": 10})
     assert [line["loss"] for line in lines(tmp_path)] == [3.0] and len((tmp_path / f"{LOG}.old").read_text().splitlines()) == 3
+
+
+def test_the_main_process_alone_measures_what_the_machine_can_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("training.progress.utilisation_meter", lambda *given: asked.append(given) or (lambda speed: speed / 100))
+    for is_main in (True, False):
+        facts = {"device": "cpu", "mixed_precision": "no", "num_processes": 2, "is_main_process": is_main, "log": lambda *_, **__: None}
+        with open_reporter(SimpleNamespace(**facts), "network", tmp_path / str(is_main), 10, 0, 4, 0.0) as reporter:  # type: ignore[arg-type]
+            reporter.log(5, {"loss": 1.0, "seconds": 1.0})
+    assert asked == [("network", "cpu", "no", 2)] and lines(tmp_path / "True")[0]["utilisation"] == 0.2 and not (tmp_path / "False").exists()
 
 
 def test_only_the_main_process_speaks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
