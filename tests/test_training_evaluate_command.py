@@ -1,0 +1,124 @@
+"""The command that evaluates: its figures and pictures, the images that it judges on, what it refuses, and two processes instead of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from ddpm_space.errors import TextError
+from training import evaluate
+from training.config import ConfigError, make_config
+from training.data import DataError, open_data
+from training.evaluate import data_options, parse
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def own_threads() -> Iterator[None]:
+    """The command sets the threads of its process: here it shares one with other tests."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("own_threads")
+def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {name: str(tmp_path / file) for name, file in (("--grid", "g.png"), ("--neighbours", "n.png"), ("--json", "e.json"))}
+    words = [
+        "--model",
+        "bundled:mnist",
+        "--dataset",
+        "bundled",
+        "--samples",
+        "66",
+        "--steps",
+        "1",
+        "--images",
+        "1",
+        "--terms",
+        "3",
+        "--cpu_threads",
+        "1",
+    ]
+    evaluate.main([*words, *(word for pair in files.items() for word in pair)])
+    printed = capsys.readouterr().out
+    assert "held-out: " in printed and "nothing shows that the held-out images were not trained on" in printed
+    found = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
+    assert found["frechet"]["to_train"]["n"] == 66 and found["settings"]["steps"] == 1 and found["held_out"]["n"] == 1
+    for name in ("g.png", "n.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.size == ((8 * 28 + 7 * 2) * 3,) * 2
+
+
+@pytest.mark.proof
+def test_two_processes_write_the_same_file_as_one(tmp_path: Path) -> None:
+    words = ["--model", "bundled:mnist", "--dataset", "bundled", "--samples", "300", "--steps", "4", "--images", "5", "--terms", "21"]
+    launchers = {"one": [sys.executable], "two": [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]}
+    for name, launcher in launchers.items():
+        file = tmp_path / f"{name}.json"
+        command = [*launcher, str(ROOT / "training" / "evaluate.py"), *words, "--cpu_threads", "1", "--json", str(file)]
+        done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("held-out: ") == 1  # one of them speaks
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+
+
+def pictures(folder: Path) -> Path:
+    """Two dozen pictures in one folder, each of its own shade: no split is held out by its name."""
+    folder.mkdir(parents=True)
+    for index in range(24):
+        Image.new("L", (8, 8), 10 * index).save(folder / f"{index:02d}.png")
+    return folder
+
+
+def test_a_model_is_judged_on_the_images_that_its_run_held_out(tmp_path: Path) -> None:
+    network = {"resolution": 8, "block_out_channels": [8], "attention_levels": [], "attention_head_dim": 8}
+    config = make_config(
+        {**network, "dataset": str(pictures(tmp_path / "set")), "eval_images": 2, "seed": 3, "image_column": "image", "train_images": 99}
+    )
+    (tmp_path / "training_config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    held_out = open_data(config).held_out
+    assert held_out is not None and len(held_out) == 2
+    # The set is the same one on another machine, where it lies elsewhere; other figures are asked for.
+    command = ["--model", "m", "--dataset", str(pictures(tmp_path / "elsewhere" / "set")), "--images", "3", "--seed", "1"]
+    options, notes = data_options(parse(command), tmp_path)
+    again = open_data(make_config({**network, **options})).held_out
+    assert again is not None and torch.equal(again.batch(torch.arange(2)), held_out.batch(torch.arange(2))) and not notes
+    assert "train_images" not in options and data_options(parse(["--model", "m"]), tmp_path)[0]["dataset"] == str(tmp_path / "set")
+    # Another set has other columns and splits, and the text says that it is another one.
+    options, notes = data_options(parse(["--model", "m", "--dataset", "bundled", "--test_split", "test"]), tmp_path)
+    assert options["eval_split"] == "test" and "image_column" not in options and options["eval_images"] == 2
+    assert notes == ["the model was trained on 'set', not on these images"]
+
+
+@pytest.mark.usefixtures("own_threads")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--model bundled:mnist", "nothing says what 'bundled:mnist' was trained on"),
+        ("--model nowhere/at/all --dataset bundled", "nowhere/at/all"),
+        ("--model bundled:mnist --dataset bundled --images 0 --samples 0", "there is nothing to measure"),
+        ("--model bundled:mnist --dataset bundled --samples 10", "eval_samples = 10: the features 'mnist' need 65 or more"),
+        ("--model bundled:mnist --dataset bundled --samples -1", "eval_samples = -1"),
+        ("--model bundled:mnist --dataset bundled --samples 99 --steps 1001", "eval_steps = 1001 but the chain has 1000"),
+        ("--model bundled:mnist --dataset bundled --terms 2", "eval_terms = 2: use 3 or more"),
+        ("--model bundled:mnist --dataset no/where/near --samples 0", "no/where/near"),
+        ("--model bundled:mnist --dataset bundled --test_split tset", "--test_split tset: the data set mnist_small .bundled. has test, train"),
+        ("--model bundled:mnist --dataset bundled --samples 0 --cpu_threads -1", "cpu_threads = -1"),
+    ],
+)
+def test_bad_input_is_one_sentence_before_anything_is_measured(words: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "evaluate_model", lambda *_, **__: pytest.fail("measured"))
+    with pytest.raises((ConfigError, DataError, TextError), match=message) as caught:
+        evaluate.main([*words.split(), *([] if "--cpu_threads" in words else ["--cpu_threads", "1"])])
+    assert "\n" not in str(caught.value)
