@@ -78,7 +78,7 @@ class Publisher:
         with explained(self.api, self.repo_id, fix):
             self._prepare()
             trained = self.api.file_exists(self.repo_id, "model_index.json", revision=self._target())
-            return self._commit({NOTICE: notice.encode()} if trained else {"README.md": card.encode()}, [], f"Training begins ({started})")
+            return self._commit({NOTICE: notice.encode()} if trained else {"README.md": card.encode()}, f"Training begins ({started})")
 
     def push(self, model_folder: Path, message: str) -> str:
         """Send a finished model in one commit; what the Hub has already is not sent again.
@@ -93,9 +93,7 @@ class Publisher:
         files = files_of(model_folder)
         with explained(self.api, self.repo_id, f"The model is safe in '{model_folder}'; to push it again: {self._command(model_folder)}"):
             self._prepare()
-            there = self.api.list_repo_files(self.repo_id, revision=self._target())
-            stale = [name for name in there if name not in files and (name == NOTICE or _belongs(name))]
-            return self._commit({**files, **self._rewritten(files)}, stale, message)
+            return self._commit({**files, **self._rewritten(files)}, message, replace=True)
 
     def _prepare(self) -> None:
         """Make the repository and the branch where they are missing; the first call alone asks."""
@@ -117,13 +115,16 @@ class Publisher:
         """The branch or pull request that commits go to."""
         return self._remembered().get("revision", self.config.hub_revision)
 
-    def _commit(self, files: dict[str, Path | bytes], stale: Sequence[str], message: str) -> str:
+    def _commit(self, files: dict[str, Path | bytes], message: str, *, replace: bool = False) -> str:
+        """Add files in one commit; with `replace`, what the repository has of a model besides goes in the same one."""
         target = self._target()
         opens = self.config.hub_create_pr and not self._remembered()
 
         def operations() -> list[Operation]:
             added = [CommitOperationAdd(name, str(source) if isinstance(source, Path) else source) for name, source in files.items()]
-            return [*added, *(CommitOperationDelete(name) for name in stale)]
+            # Asked at each attempt: one whose answer was lost may have removed them.
+            there = self.api.list_repo_files(self.repo_id, revision=target) if replace else []
+            return [*added, *(CommitOperationDelete(name) for name in there if name not in files and (name == NOTICE or _belongs(name)))]
 
         info = commit(self.api, self.repo_id, operations, message, revision=target, create_pr=opens)
         if opens and info.pr_revision:

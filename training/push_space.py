@@ -86,10 +86,11 @@ def push_space(
                 print(f"'{name}' is private: give the Space a secret HF_TOKEN with a token that may read it, in its settings.", file=sys.stderr)
     with explained(api, repo_id):
         ready_to_write(api, repo_id, private=private, repo_type="space")
-        there = api.list_repo_files(repo_id, repo_type="space")
-        stale = [name for name in there if name not in files and name.startswith((f"{PACKAGE}/", "docs/"))]
 
         def operations() -> list[Operation]:
+            # Asked at each attempt: one whose answer was lost may have removed them.
+            there = api.list_repo_files(repo_id, repo_type="space")
+            stale = [name for name in there if name not in files and name.startswith((f"{PACKAGE}/", "docs/"))]
             return [*(CommitOperationAdd(name, content) for name, content in files.items()), *(CommitOperationDelete(name) for name in stale)]
 
         info = commit(api, repo_id, operations, "Publish ddpm_space", repo_type="space", create_pr=create_pr)
