@@ -33,7 +33,7 @@ from training.frechet import INCEPTION_FEATURES, chosen_features, load_features
 from training.heldout import HeldOut, Rows, held_out_bits, some
 from training.judge import judge
 from training.processes import start_processes
-from training.samples import draw, save_pictures
+from training.samples import check_writable, draw, save_pictures
 from training.sources import find_source
 
 DATA_OPTIONS = ("dataset", "streaming", "crop", "flip", "skip_broken", "memory_limit_gb", "eval_images", "seed")
@@ -158,6 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
     if not given.images and not given.samples:
         raise ConfigError("--images 0 and --samples 0: there is nothing to measure; give one of them")
+    for file in filter(None, (given.grid, given.neighbours, given.json)):
+        check_writable(file)
     options, notes = data_options(given, locate(given.model)[0])
     accelerator = start_processes(make_config({"cpu_threads": given.cpu_threads, "mixed_precision": "no"}))
     model = load(given.model, device=str(accelerator.device))
@@ -165,8 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = make_config({**options, "channels": model.channels, "resolution": model.sample_size})
     steps = len(model.denoiser.schedule)
     asked = {f"eval_{name}": getattr(given, name) for name in ("images", "terms", "samples")}
-    asked |= {"eval_steps": given.steps or min(100, steps)} if given.samples else {}
-    asked |= {"features": given.features} if given.samples else {}
+    if given.samples or given.steps is not None:
+        asked["eval_steps"] = min(100, steps) if given.steps is None else given.steps
+    asked["features"] = given.features
     settings = EvaluationSettings.of(replace(config, **asked, seed=given.seed, num_train_timesteps=steps, sample_steps=1))
     # Asking for samples has a test split opened even where the run itself measured nothing.
     data = open_data(replace(config, eval_samples=max(given.images, given.samples)))
@@ -204,7 +207,7 @@ def data_options(given: argparse.Namespace, folder: Path) -> tuple[dict[str, Any
         trained = read_preset(str(file))
         options = {name: trained[name] for name in (*DATA_OPTIONS, *PARTS_OF_A_SET) if name in trained}
     else:
-        notes.append("the model has no training_config.yaml: nothing shows that the held-out images were not trained on")
+        notes.append("no training_config.yaml came with the model: nothing shows that the held-out images were not trained on")
     own = options.get("dataset")
     if given.dataset is not None:
         # The same set may lie in another place on this machine: then its parts and the images held out are the run's.
@@ -213,7 +216,9 @@ def data_options(given: argparse.Namespace, folder: Path) -> tuple[dict[str, Any
             options = {name: value for name, value in options.items() if name not in PARTS_OF_A_SET}
         options["dataset"] = given.dataset
     elif own is None:
-        raise ConfigError(f"nothing says what '{given.model}' was trained on (it has no training_config.yaml): name the data set with --dataset")
+        raise ConfigError(
+            f"nothing says what '{given.model}' was trained on (no training_config.yaml came with it): name the data set with --dataset"
+        )
     for name, split in (("dataset_split", given.train_split), ("eval_split", given.test_split)):
         if split:
             options[name] = split

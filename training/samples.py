@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import grid, quantize
 from ddpm_space.sampling import SamplingSettings, sample
+from training.config import ConfigError
 from training.findings import Evaluation
 from training.memorisation import pixels
 from training.shares import share, together
@@ -49,6 +52,22 @@ def draw(
         *_, last = sample(denoiser, shape, settings, device=str(device))
         done[piece] = quantize(last.x_prev.cpu().float())
     return torch.cat([torch.empty(0, *shape), *together(done, len(sizes), world)])
+
+
+def check_writable(file: Path) -> None:
+    """Make the folder of a file that is written when the work is done.
+
+    Raises:
+        ConfigError: no file can be written there, or no picture of that kind.
+    """
+    if file.suffix != ".json" and file.suffix.lower() not in Image.registered_extensions():
+        raise ConfigError(f"'{file}': there is no picture format '{file.suffix}'; use .png")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"'{file}' cannot be written ({error.strerror}): name another place") from error
+    if file.is_dir() or not os.access(file.parent, os.W_OK):
+        raise ConfigError(f"'{file}' cannot be written: name a file in a folder of yours")
 
 
 def save_pictures(evaluation: Evaluation, sheet: Path | None, pairs: Path | None) -> None:
