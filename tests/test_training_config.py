@@ -132,6 +132,7 @@ def test_choices_are_what_the_parts_that_use_them_know() -> None:
         ({"features": "mnist"}, "features = mnist, but eval_samples = 0"),
         ({"train_images": 100, "gradient_accumulation_steps": 2}, "less than one step of 128 images (batch_size x gradient_accumulation_steps)"),
         ({"trackers": ["wandb", "wandb"]}, "names wandb twice"),
+        ({"tracker_project": "faces"}, "tracker_project = faces, but nothing is tracked"),
     ],
 )
 def test_options_that_cannot_be_meant_together_are_named(options: dict[str, object], named: str) -> None:

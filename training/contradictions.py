@@ -17,7 +17,7 @@ WITH_BETA_RANGE = ("linear", "scaled_linear", "sigmoid")
 
 def contradiction(config: TrainConfig) -> str | None:
     """The first contradiction among the options, with the fix; None where there is none."""
-    for check in (_length, _data, _objective, _evaluation, _hub):
+    for check in (_run, _data, _objective, _evaluation, _hub):
         for problem in check(config):
             return problem
     return None
@@ -31,7 +31,7 @@ def _changed(config: TrainConfig, *names: str) -> Iterator[str]:
             yield f"{name} = {getattr(config, name)}"
 
 
-def _length(config: TrainConfig) -> Iterator[str]:
+def _run(config: TrainConfig) -> Iterator[str]:
     step = config.batch_size * config.gradient_accumulation_steps
     if config.train_images < step:
         factors = " x gradient_accumulation_steps" if config.gradient_accumulation_steps > 1 else ""
@@ -40,6 +40,9 @@ def _length(config: TrainConfig) -> Iterator[str]:
         yield f"sample_steps = {config.sample_steps} but the chain has {config.num_train_timesteps}: use at most as many"
     if config.resume and config.init_from:
         yield f"resume = {config.resume} and init_from = {config.init_from}: a resumed run has its weights already; leave one of them out"
+    if not config.trackers:
+        for given in _changed(config, "tracker_project"):
+            yield f"{given}, but nothing is tracked: name trackers, or leave it out"
     repeated = [name for name in config.trackers if config.trackers.count(name) > 1]
     if repeated:
         yield f"trackers names {repeated[0]} twice: name it once"
