@@ -126,7 +126,6 @@ def test_choices_are_what_the_parts_that_use_them_know() -> None:
         ({"shuffle_buffer": 5}, "shuffle_buffer = 5, but only a stream"),
         ({"vlb_weight": 1}, "add variance = learned_range"),
         ({"beta_end": 0.5}, "beta_end = 0.5, but beta_schedule = squaredcos_cap_v2 has none"),
-        ({"dataset_split": "test"}, "eval_split = test is what the network learns from"),
         ({"eval_every": 5, "eval_images": 0}, "nothing to evaluate"),
         ({"eval_steps": 5}, "eval_steps = 5, but eval_samples = 0"),
         ({"features": "mnist"}, "features = mnist, but eval_samples = 0"),
@@ -146,7 +145,6 @@ def test_options_that_look_alike_and_agree_are_accepted() -> None:
     make_config({"streaming": True, "shuffle_buffer": 5, "flip": True, "dataset": "user/pictures", "dataset_revision": "main"})
     make_config({"variance": "learned_range", "vlb_weight": 0.01, "beta_schedule": "linear", "beta_end": 0.05})
     make_config({"dataset_split": "test", "eval_split": "none_such", "eval_samples": 500, "features": "mnist", "eval_steps": 10})
-    make_config({"dataset_split": "test", "eval_images": 0})
 
 
 def test_the_papers_network_has_the_papers_size() -> None:

@@ -70,11 +70,6 @@ def _objective(config: TrainConfig) -> Iterator[str]:
 
 
 def _evaluation(config: TrainConfig) -> Iterator[str]:
-    if config.eval_images and config.eval_split == config.dataset_split:
-        yield (
-            f"eval_split = {config.eval_split} is what the network learns from (dataset_split): name another split, one that the set lacks to have "
-            "pictures taken out of the training set, or eval_images = 0 for no evaluation"
-        )
     if config.eval_every and not config.eval_images:
         yield f"eval_every = {config.eval_every}, but eval_images = 0: there is nothing to evaluate; leave one of them out"
     if not config.eval_samples:
