@@ -51,6 +51,10 @@ def test_a_photograph_is_turned_and_a_large_one_decoded_small_without_a_visible_
     assert found[0, 0, 0] > found[0, 0, -1] + 150, "dark was on top, and is on the right now"
     slowly = load_image(Image.open(io.BytesIO(photograph["bytes"])), size=16)
     assert ((found / 127.5 - 1) - slowly[0]).abs().max() <= 3 / 127.5
+    # Stripes two pixels wide in the result: blurred, were the file decoded at fewer pixels than are wanted.
+    fine = stored(Image.fromarray(np.tile((np.arange(64) // 8 % 2 * 200).astype(np.uint8), (64, 1))), "JPEG", quality=95)
+    slowly = load_image(Image.open(io.BytesIO(fine["bytes"])), size=16)
+    assert ((Decoder(1, 16)(fine, "row 0") / 127.5 - 1) - slowly[0]).abs().max() <= 12 / 127.5
 
 
 def test_four_channels_keep_the_transparency() -> None:

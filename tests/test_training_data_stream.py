@@ -159,14 +159,19 @@ from picture_files import png
 from training.pictures import Decoder
 from training.stream import ImageStream
 
+asleep = []
+
 def rows():
     for index in range(65):
         yield {"image": {"bytes": png(index), "path": None}}
+    asleep.append(True)
     time.sleep(600)
 
 table = IterableDataset.from_generator(rows, features=Features({"image": Image(decode=False)}))
 stream = ImageStream(table, "image", Decoder(1, 8), "slow")
 print(stream.next_batch(10).shape)
+while not asleep:
+    time.sleep(0.05)
 """
 
 
