@@ -95,6 +95,12 @@ def test_a_model_is_judged_on_the_images_that_its_run_held_out(tmp_path: Path) -
     again = open_data(make_config({**network, **options})).held_out
     assert again is not None and torch.equal(again.batch(torch.arange(2)), held_out.batch(torch.arange(2))) and not notes
     assert "train_images" not in options and data_options(parse(["--model", "m"]), tmp_path)[0]["dataset"] == str(tmp_path / "set")
+    # A copy here of a set on the Hub has no revision, and asking for one would be refused.
+    hub = make_config({"dataset": "someone/set", "dataset_revision": "v2", "dataset_config": "plain"})
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "training_config.yaml").write_text(hub.to_yaml(), encoding="utf-8")
+    make_config(data_options(parse(command), tmp_path / "hub")[0])
+    assert data_options(parse(["--model", "m"]), tmp_path / "hub")[0]["dataset_revision"] == "v2"
     # Another set has other columns and splits, and the text says that it is another one.
     options, notes = data_options(parse(["--model", "m", "--dataset", "bundled", "--test_split", "test"]), tmp_path)
     assert options["eval_split"] == "test" and "image_column" not in options and options["eval_images"] == 2

@@ -215,6 +215,8 @@ def data_options(given: argparse.Namespace, folder: Path) -> tuple[dict[str, Any
             notes.append(f"the model was trained on '{Path(own).name}', not on these images")
             options = {name: value for name, value in options.items() if name not in PARTS_OF_A_SET}
         options["dataset"] = given.dataset
+        if Path(given.dataset).expanduser().exists():  # a copy here has neither
+            options = {name: value for name, value in options.items() if name not in ("dataset_config", "dataset_revision")}
     elif own is None:
         raise ConfigError(
             f"nothing says what '{given.model}' was trained on (no training_config.yaml came with it): name the data set with --dataset"
