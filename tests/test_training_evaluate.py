@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from training_runs import TINY, new_processes
 
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import quantize
@@ -20,6 +23,8 @@ from training.config import ConfigError, make_config
 from training.data import ImageSet, load_images
 from training.evaluate import EvaluationSettings, evaluate_model
 from training.findings import Evaluation
+from training.model import build_scheduler, build_unet
+from training.outputs import Outputs
 from training.samples import draw
 
 SHAPE = (1, 28, 28)
@@ -87,6 +92,23 @@ def test_what_is_not_asked_for_is_not_measured(digits: tuple[ImageSet, ImageSet]
     assert (nothing.held_out, nothing.train, nothing.frechet, nothing.recognised, nothing.memorisation) == (None, None, None, None, ())
     streamed = evaluate_model(shrinking(), EvaluationSettings(images=2, terms=5), None, digits[1], shape=SHAPE)
     assert streamed.held_out is not None and streamed.train is None
+
+
+def test_a_run_in_bf16_is_judged_by_the_weights_that_it_saves(tmp_path: Path) -> None:
+    new_processes()
+    config = make_config({**TINY, "output_dir": str(tmp_path), "mixed_precision": "bf16"})
+    accelerator = Accelerator(mixed_precision="bf16", cpu=True)
+    unet = build_unet(config)
+    wrapped = accelerator.unwrap_model(accelerator.prepare(unet))
+    outputs = Outputs(config, accelerator, wrapped, EMAModel(wrapped.parameters()), build_scheduler(config), None, None, None)
+    x_t, t = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([3, 30])
+    with outputs.averaged() as denoiser:
+        found, trained_with = denoiser.network(x_t, t), wrapped(x_t, t).sample
+    saved = build_unet(config).eval()
+    saved.load_state_dict(unet.state_dict())
+    with torch.no_grad():
+        assert torch.equal(found, saved(x_t, t).sample) and not torch.equal(found, trained_with.float())
+    new_processes()
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,8 @@ class Outputs:
         def network(x_t: Tensor, t: Tensor) -> Tensor:
             if until_asked and self.signals.received:
                 raise _AskedToStop
-            return self.unet(x_t, t).sample.float()
+            # The class's own forward: the one that accelerate laid over it computes in bf16, whose bits/dim are not those of the saved weights.
+            return type(self.unet).forward(self.unet, x_t, t).sample
 
         learned = self.unet.config.out_channels == 2 * channels
         return Denoiser(
