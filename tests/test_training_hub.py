@@ -138,6 +138,8 @@ def test_who_may_not_write_learns_it_before_training(hub: HubServer, model: Path
     ):
         assert words in refused(Publisher(config(model, hub_model_id=name), hub.api(token)).prove)
     assert titles(hub) == ["initial commit", "Add files"] and ("model", "alice/new") not in hub.store.repositories
+    hub.fault(path="/api/", status=403, headers={"X-Error-Message": "no right for eyJ.own.token"}, times=math.inf)
+    assert "(no right for *** a fault of the server)" in refused(Publisher(config(model), HfApi(endpoint=hub.url, token="eyJ.own.token")).prove)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE is set" in refused(lambda: Publisher(config(model), hub.api()).prove())
 
