@@ -128,7 +128,7 @@ def _fetch_file(hub: HfApi, repo: str, commit: str, file: RepoSibling, source: s
     # Not every mirror lists sizes and hashes.
     seconds = PATIENCE + (MAX_MEGABYTES * 1_000_000 if file.size is None else file.size) / SLOWEST
     for _ in range(2):
-        path = Path(_ask(seconds, lambda: hub.hf_hub_download(repo, file.rfilename, revision=commit), passing=()))
+        path = Path(_ask(seconds, lambda: hub.hf_hub_download(repo, file.rfilename, revision=commit), passing=(httpx.ReadError,)))
         expected = listed or _hash_in_cache(path)
         if expected is None or hash_of(path, expected) == expected:
             return path
@@ -173,7 +173,8 @@ def _ask(
     """Ask the Hub, for so long at most; what it says about the model is raised as it is, everything else as _Unreached.
 
     Args:
-        passing: errors that a second try may mend, beside 5xx; none of a download, which the client itself takes up again.
+        passing: errors that a second try may mend, beside 5xx. A download that is cut the client takes up again itself, but not one whose connection
+            is reset, or closed under it by another thread that lost its own (the client has one session for all).
     """
     answer: Future[Answer] = Future()
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hub_server import HubServer
+from huggingface_hub import close_session
 
 from ddpm_space import hub as hub_module
 from ddpm_space.hub import hash_of
@@ -105,6 +107,22 @@ def test_what_passes_is_waited_for(hub: HubServer, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(hub_module, "PAUSES", (0.01, 0.02))
     hub.fault(**fault)  # type: ignore[arg-type]
     assert load(REPO, hub=hub.api()).note is None
+
+
+def test_a_download_survives_another_thread_that_closes_the_session(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client does that when a request of any thread finds no server."""
+    monkeypatch.setattr(hub_module, "PAUSES", (0.01,))
+    hub.fault(path="/lfs/", trickle=20)
+
+    def close() -> None:
+        while not hub.asked("/lfs/"):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        close_session()
+
+    threading.Thread(target=close).start()
+    assert load(REPO, hub=hub.api()).note is None
+    assert len(hub.asked("^GET /lfs/")) == 2
 
 
 def test_a_download_that_is_always_cut_ends(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused_model: Callable) -> None:
