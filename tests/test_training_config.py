@@ -102,6 +102,13 @@ def test_a_slip_on_the_command_line_is_named_with_its_fix(arguments: str, named:
     assert named in str(caught.value)
 
 
+@pytest.mark.parametrize("arguments", ["--hub_token hf_secret", "--hub-token=hf_secret", "--token hf_secret --seed 1"])
+def test_a_token_is_no_option_and_is_not_repeated(arguments: str) -> None:
+    with pytest.raises(ConfigError, match=r"unknown option '(hub_)?token'") as caught:
+        parse(arguments.split())
+    assert "secret" not in str(caught.value)
+
+
 def test_choices_are_what_the_parts_that_use_them_know() -> None:
     hints = get_type_hints(TrainConfig)
     assert get_args(hints["beta_schedule"]) == BETA_SCHEDULES and get_args(hints["prediction_type"]) == PREDICTION_TYPES

@@ -126,7 +126,7 @@ def _time(config: TrainConfig, settings: EvaluationSettings, cost: Cost, speed: 
     used, most = utilisation(speed.images_per_second, cost.training_flops, rate), rate / cost.training_flops
     number_format = str(DTYPES[accelerator.mixed_precision]).removeprefix("torch.")
     return (
-        f"Time: {training} for {config.train_images:,} images in {steps:,} steps, and about {beside} for grids and evaluation "
+        f"Time: {training} for {config.train_images:,} images in {steps:,} step{'s' if steps > 1 else ''}, and about {beside} for grids and evaluation "
         f"({forwards:,} forward passes of one image)\n"
         f"  {speed.images_per_second:,.4g} images/s ({speed.source})\n"
         f"  {used:.0%} of the {rate / 1e9:,.0f} GFLOP/s measured in products of large {number_format} matrices on {_where(accelerator)}, "
@@ -228,12 +228,8 @@ def _peak_memory(accelerator: Accelerator) -> int | None:
 
 
 def _where(accelerator: Accelerator) -> str:
-    count = accelerator.num_processes
-    return machine.describe() if accelerator.device.type != "cpu" or count == 1 else f"{count} processes with {machine.describe()} each"
-
-
-def _type_name(accelerator: Accelerator) -> str:
-    return str(DTYPES[accelerator.mixed_precision]).removeprefix("torch.")
+    count, each = accelerator.num_processes, " each" if accelerator.device.type == "cpu" and accelerator.num_processes > 1 else ""
+    return f"{count} process{'es' if count > 1 else ''} on {machine.describe()}{each}"
 
 
 def _size(number: float) -> str:
