@@ -11,8 +11,10 @@ import torch
 from picture_files import cells, png, write
 from PIL import Image
 
+from training.batches import Batches
 from training.config import make_config
 from training.data import DataError, ImageSet, LooseImageSet, TrainingData, open_data
+from training.timesteps import make_sampler
 
 ON_DISK = 1e-9
 """GB: no picture fits into so little memory."""
@@ -64,6 +66,19 @@ def test_pictures_that_are_expected_are_decoded_before_they_are_asked_for(many: 
     data = opened(many, memory_limit_gb=ON_DISK, eval_images=0).train
     data.expect(torch.tensor([5, 7]))
     assert levels(data) == list(range(100)), "what was expected and not asked for changes nothing"
+
+
+def test_the_batches_of_a_run_are_the_same_from_disk_each_decoded_while_the_one_before_is_worked_on(ramps: Path) -> None:
+    config = make_config({"dataset": str(ramps), "resolution": 8, "flip": True})
+    runs = [
+        Batches(opened(ramps, flip=True, memory_limit_gb=memory).train, make_sampler(config, 50), 5, seed=3, parts=2) for memory in (4.0, ON_DISK)
+    ]
+    for step, part in ((0, 0), (0, 1), (1, 0), (7, 1), (1, 0)):
+        memory, disk = (run.at(step, part) for run in runs)
+        assert torch.equal(memory.x_0, disk.x_0)
+    coming = runs[1].data.rows.expected[0]
+    runs[1].at(1, 1)
+    assert len(coming) == 5 and runs[1].data.rows.expected[0] != coming
 
 
 def test_flips_are_a_function_of_seed_and_position_alone_and_fair(ramps: Path) -> None:

@@ -63,6 +63,8 @@ class Batches:
             x_0 = self.data.next_batch(self.batch_size)  # which come in their own order, each process's from its own share
         else:
             x_0 = self.data.batch(_rows(self.seed, places, len(self.data)), places, self.seed)
+            following = self.places(step, part + 1) if part + 1 < self.parts else self.places(step + 1)
+            self.data.expect(_rows(self.seed, following, len(self.data)))
         t, weight = self.sampler.draw(step, places, self.global_batch)
         return Batch(x_0, t, self.noise(places, x_0.shape[1:]), weight)
 
