@@ -124,9 +124,10 @@ def _time(config: TrainConfig, settings: EvaluationSettings, cost: Cost, speed: 
     training = _duration(config.train_images / speed.images_per_second)
     beside = _duration(forwards * cost.forward_flops / cost.training_flops / speed.images_per_second)
     used, most = utilisation(speed.images_per_second, cost.training_flops, rate), rate / cost.training_flops
+    plural = "s" if steps > 1 else ""
     number_format = str(DTYPES[accelerator.mixed_precision]).removeprefix("torch.")
     return (
-        f"Time: {training} for {config.train_images:,} images in {steps:,} step{'s' if steps > 1 else ''}, and about {beside} for grids and evaluation "
+        f"Time: {training} for {config.train_images:,} images in {steps:,} step{plural}, and about {beside} for grids and evaluation "
         f"({forwards:,} forward passes of one image)\n"
         f"  {speed.images_per_second:,.4g} images/s ({speed.source})\n"
         f"  {used:.0%} of the {rate / 1e9:,.0f} GFLOP/s measured in products of large {number_format} matrices on {_where(accelerator)}, "
