@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -100,6 +101,12 @@ class Reader:
         self.thread.join()
 
 
+def newest(run: Path) -> int:
+    """Images in the newest checkpoint of a run, by its name."""
+    found = checkpoint.checkpoints(run)
+    return int(found[-1].name.removeprefix("images-")) if found else 0
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="starts runs by fork")
 def test_a_run_killed_at_ten_moments_ends_in_the_bits_of_one_that_was_not(pictures: Path, tmp_path: Path) -> None:
     wanted = {
@@ -121,25 +128,20 @@ def test_a_run_killed_at_ten_moments_ends_in_the_bits_of_one_that_was_not(pictur
     }
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     runner = Runner(tmp_path)
-    begin = time.monotonic()
     runner.start(flags(options(pictures, whole, **wanted)))
     assert runner.code() == 0
-    seconds = time.monotonic() - begin
     draw, moments, reader = random.Random(0), [], Reader(killed)
     while len(moments) < KILLS:
+        before, advance = newest(killed), draw.choice([0, *range(60, 481, 60)])
         child = runner.start(flags(options(pictures, killed, **wanted)))
-        time.sleep(draw.uniform(0.02, 0.25) * seconds)
+        deadline = time.monotonic() + 60
+        while newest(killed) < min(before + advance, 2940) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        # From there on anywhere: in a step, an evaluation, a grid, a checkpoint, the model; or, without an advance, in the start.
+        time.sleep(draw.uniform(0, 0.1 if advance else 1.0))
         os.kill(child, signal.SIGKILL)
-        code = runner.code()
-        found = checkpoint.checkpoints(killed)
-        moments.append(read_checkpoint(found[-1]).progress["images"] if found else 0)
-        assert code == -signal.SIGKILL or moments[-1] == 3000
-        if moments[-1] == 3000 and len(moments) < KILLS:
-            # It was through: the rest of the kills fall on a run of its own.
-            assert same(weights(killed / "model"), weights(whole / "model"))
-            reader.stop()
-            shutil.rmtree(killed)
-            reader = Reader(killed)
+        assert runner.code() == -signal.SIGKILL
+        moments.append(newest(killed))
     runner.start(flags(options(pictures, killed, **wanted)))
     assert runner.code() == 0
     reader.stop()
@@ -180,6 +182,27 @@ def test_two_processes_train_as_one_does(pictures: Path, tmp_path: Path) -> None
     done = launch([SCRIPT, *flags(options(pictures, resumed, batch_size=20, resume="latest", **common))], tmp_path)
     assert done.returncode == 0, done.stderr
     assert [line["loss"] for line in log(resumed)] == pytest.approx(losses["one"][50:], rel=1e-4)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a small file system of one's own needs Linux")
+def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(pictures: Path, tmp_path: Path) -> None:
+    whole, small, kept = tmp_path / "whole", tmp_path / "small", tmp_path / "kept"
+    small.mkdir()
+    done = launch([SCRIPT, *flags(options(pictures, whole))], tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = shlex.join([sys.executable, SCRIPT, *flags(options(pictures, small / "run", checkpoint_every=10, keep_checkpoints=99))])
+    script = f"mount -t tmpfs -o size=1200k tmpfs {small} || exit 77; {run}; code=$?; cp -r {small / 'run'} {kept}; exit $code"
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", script], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120)
+    if done.returncode == 77 or "Operation not permitted" in done.stderr:
+        pytest.skip(f"no file system of one's own may be mounted here: {done.stderr.strip()}")
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "the disk is full" in done.stderr.splitlines()[-1] and "--resume latest" in done.stderr.splitlines()[-1]
+    saved = checkpoint.checkpoints(kept)
+    print(f"{len(saved)} checkpoints fitted: {done.stderr.splitlines()[-1]}")
+    assert len(saved) > 1 and all(read_checkpoint(folder) for folder in saved) and weights(kept / "model")
+    assert not [path for path in kept.rglob(".*") if path.is_dir()]
+    done = launch([SCRIPT, *flags(options(pictures, kept, resume="latest"))], tmp_path)
+    assert done.returncode == 0 and same(weights(kept / "model"), weights(whole / "model")), done.stderr
 
 
 def test_two_processes_that_accelerate_does_not_connect_are_refused(pictures: Path, tmp_path: Path) -> None:

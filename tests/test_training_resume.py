@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from picture_files import cells, write
 from training_runs import log, new_processes, options, same, weights, write_pictures
 
 from training import checkpoint
@@ -68,6 +69,22 @@ def test_so_does_every_kind_of_run(changes: dict[str, Any], pictures: Path, tmp_
         assert log(tmp_path / "whole", "held_out_error")[-1] == log(run, "held_out_error")[-1]
         histories = [checkpoint.read_checkpoint(checkpoint.checkpoints(folder)[-1]).progress["history"] for folder in (run, tmp_path / "whole")]
         assert histories[0] == histories[1] and len(histories[0]) > 3
+
+
+@pytest.mark.parametrize("buffer", [1, 10])
+def test_a_stream_goes_on_with_its_next_picture_or_says_what_it_loses(
+    buffer: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0.1)  # seconds after each pass, for the sake of threads in arrow
+    source = write(tmp_path / "pictures.parquet", image=cells(*range(0, 240, 10)))
+    settings = {"streaming": True, "shuffle_buffer": buffer, "train_images": 120, "checkpoint_every": 50, "batch_size": 5}
+    main(make_config(options(source, tmp_path / "whole", **settings)))
+    run = half_way(tmp_path / "resumed", tmp_path / "whole", 50)
+    capsys.readouterr()
+    main(make_config(options(source, run, resume="latest", **settings)))
+    assert ("resuming a stream is not exact" in capsys.readouterr().err) == (buffer > 1)
+    if buffer == 1:
+        assert same(weights(run / "model"), weights(tmp_path / "whole" / "model"))
 
 
 def test_latest_passes_over_a_damaged_checkpoint_and_says_so(

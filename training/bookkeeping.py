@@ -23,7 +23,7 @@ from training.meter import Meter
 from training.outputs import Outputs
 from training.processes import on_main, say
 from training.progress import open_reporter
-from training.resume import check_progress, plain
+from training.resume import check_progress, plain, same_held_out
 from training.stopping import Stopped, StopSignals
 from training.trackers import start_trackers, track_image
 from training.watch import Diverged, Watch
@@ -73,7 +73,8 @@ class Bookkeeper:
         restore(checkpoint, self.trained)
         progress = checkpoint.progress
         self.first_step, self.seconds, self.loss = progress["step"], progress["seconds"], progress["loss"]
-        self.history = [(images, mean, error) for images, mean, error in progress["history"]]
+        if same_held_out(progress["options"], self.config):
+            self.history = [(images, mean, error) for images, mean, error in progress["history"]]
         if isinstance(self.data.train, ImageStream):
             self.data.train.load_state_dict(progress["streams"][self.accelerator.process_index])
             say(self.data.train.loses)

@@ -10,9 +10,13 @@ from typing import Any
 from training.checkpoint import PROGRESS, Checkpoint, Damaged, checkpoints, read_checkpoint
 from training.config import ConfigError, TrainConfig
 
+HELD_OUT = ("eval_split", "eval_images", "eval_terms")
+"""Options that decide which images the held-out figures are of: figures from before a change are not compared with those after it."""
+
 FREE = (
     *("output_dir", "resume", "dry_run", "log_every", "checkpoint_every", "keep_checkpoints", "trackers", "tracker_project", "memory_limit_gb"),
-    *("sample_every", "sample_images", "sample_steps", "eval_every", "eval_terms", "eval_samples", "eval_steps", "features"),
+    *("sample_every", "sample_images", "sample_steps", "eval_every", "eval_samples", "eval_steps", "features"),
+    *HELD_OUT,  # as long as the training images stay the same, which are counted
     *("push_to_hub", "hub_model_id", "hub_private", "hub_revision", "hub_create_pr"),
     *("batch_size", "gradient_accumulation_steps"),  # as long as the images of a step stay the same, which is looked at by itself
 )
@@ -101,6 +105,11 @@ def check_progress(
         raise ConfigError(f"the checkpoint has seen {progress['images']:,} images, train_images is only {steps * images_a_step:,}: raise it to go on")
     if progress["threads"] != threads:
         say(f"resumed with {threads} threads instead of {progress['threads']}: sums are rounded in another order, and the last bits will differ")
+
+
+def same_held_out(saved: dict[str, Any], config: TrainConfig) -> bool:
+    """Whether a checkpoint's run was judged on the same images with as many terms."""
+    return all(saved.get(name) == getattr(config, name) for name in HELD_OUT)
 
 
 def plain(config: TrainConfig) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class Trainer:
                         accelerator.backward((weight * found.weighted).mean())
                     self.meter.add(batch.t, found, batch.weight)
                     batches.append(batch)
-                    losses.append(found.weighted)
+                    losses.append(found.weighted.detach())
                 norm = accelerator.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
                 for group in self.optimizer.param_groups:
                     group["lr"] = books.learning_rate(step)

@@ -46,23 +46,20 @@ class Watch:
         self.pending: Step | None = None
         self.stop = False
 
-    def note(self, number: int, batches: Sequence[Batch], losses: Sequence[Tensor], norm: Tensor) -> Tensor:
+    def note(self, number: int, batches: Sequence[Batch], losses: Sequence[Tensor], norm: Tensor) -> None:
         """Hand in a finished step, and judge the one before.
 
         Args:
-            losses: (B,) for each forward pass, what was minimised; norm: of the gradients, the same on all processes.
-        Returns:
-            the mean loss over all processes, on the device.
+            losses: (B,) for each forward pass, what was minimised, detached; norm: of the gradients, the same on all processes.
         Raises:
             Diverged: the step before had no loss.
         """
-        mean = torch.stack([part.detach().mean() for part in losses]).mean()
-        asked = mean.new_tensor(float(self.signals.received is not None))
+        mean = torch.stack([part.mean() for part in losses]).mean()
+        asked = torch.full_like(mean, float(self.signals.received is not None))
         seen = self.accelerator.reduce(torch.stack([mean, norm.to(mean), asked]), reduction="mean")
-        before, self.pending = self.pending, Step(number, batches, [part.detach() for part in losses], seen)
+        before, self.pending = self.pending, Step(number, batches, losses, seen)
         if before is not None:
             self._judge(before)
-        return seen[0]
 
     def settle(self) -> None:
         """Judge the last step too: before anything of it is kept. Raises Diverged."""
