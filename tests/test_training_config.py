@@ -126,7 +126,6 @@ def test_choices_are_what_the_parts_that_use_them_know() -> None:
         ({"hub_private": True}, "hub_private = True"),
         ({"hub_revision": "x"}, "hub_revision = x"),
         ({"hub_create_pr": True}, "hub_create_pr = True"),
-        ({"resume": "latest", "init_from": "bundled"}, "leave one of them out"),
         ({"dataset_revision": "main"}, "the dataset 'bundled' is not on the Hub"),
         ({"dataset": str(Path(__file__).parent), "dataset_config": "plain"}, "is not on the Hub"),
         ({"streaming": True, "memory_limit_gb": 1}, "memory_limit_gb = 1.0, but with streaming"),
@@ -150,6 +149,7 @@ def test_options_that_cannot_be_meant_together_are_named(options: dict[str, obje
 def test_options_that_look_alike_and_agree_are_accepted() -> None:
     make_config({"push_to_hub": True, "hub_model_id": "me/digits", "hub_private": True, "hub_revision": "v2", "hub_create_pr": True})
     make_config({"streaming": True, "shuffle_buffer": 5, "flip": True, "dataset": "user/pictures", "dataset_revision": "main"})
+    make_config({"resume": "latest", "init_from": "bundled"})  # one command starts a run and goes on with it; the network's shape is init_from's
     make_config({"variance": "learned_range", "vlb_weight": 0.01, "beta_schedule": "linear", "beta_end": 0.05})
     make_config({"dataset_split": "test", "eval_split": "none_such", "eval_samples": 500, "features": "mnist", "eval_steps": 10})
 

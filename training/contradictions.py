@@ -38,8 +38,6 @@ def _run(config: TrainConfig) -> Iterator[str]:
         yield f"train_images = {config.train_images} is less than one step of {step} images (batch_size{factors}): raise it or lower batch_size"
     if config.sample_steps > config.num_train_timesteps:
         yield f"sample_steps = {config.sample_steps} but the chain has {config.num_train_timesteps}: use at most as many"
-    if config.resume and config.init_from:
-        yield f"resume = {config.resume} and init_from = {config.init_from}: a resumed run has its weights already; leave one of them out"
     if not config.trackers:
         for given in _changed(config, "tracker_project"):
             yield f"{given}, but nothing is tracked: name trackers, or leave it out"
