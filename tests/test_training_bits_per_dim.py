@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from ddpm_space.bound import Bound
 from ddpm_space.schedule import NoiseSchedule
 from training import bits_per_dim
-from training.bits_per_dim import read_table, report, resample, save_table
+from training.bits_per_dim import read_table, report, resample, save_table, weights_hash
 
 
 def made_up_bound(steps: int = 200, images: int = 24) -> Bound:
@@ -138,3 +139,12 @@ def test_options_that_contradict_are_refused(capsys: pytest.CaptureFixture[str])
         with pytest.raises(SystemExit):
             bits_per_dim.parse(arguments)
     assert "goes with neither" in capsys.readouterr().err
+
+
+def test_a_stored_table_belongs_to_the_main_weights(tmp_path: Path) -> None:
+    """The raw weights beside them, which a download leaves out, change nothing."""
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"averaged")
+    alone = weights_hash(str(tmp_path))
+    (tmp_path / "unet" / "diffusion_pytorch_model.raw.safetensors").write_bytes(b"raw")
+    assert weights_hash(str(tmp_path)) == alone == hashlib.sha256(b"averaged").hexdigest()

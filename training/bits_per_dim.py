@@ -29,6 +29,7 @@ from rich.progress import Progress
 from ddpm_space.bound import PARTS, Bound, full_bound
 from ddpm_space.likelihood import BOUND_VARIANCES
 from ddpm_space.models import LoadedModel, load, locate
+from ddpm_space.pipeline_folder import MAIN_WEIGHTS
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.stratified import BoundEstimate, Strata, estimate, estimated_bound
 from training.data import ImageSet, load_images
@@ -175,11 +176,12 @@ def held_out(model: LoadedModel, source: str, split: str, count: int, seed: int)
 
 
 def weights_hash(source: str) -> str:
-    """SHA-256 of the weights' file, or of all of them in the order of their names: what a stored table belongs to."""
+    """SHA-256 of the main weights' file, or of all of them in the order of their names: what a stored table belongs to."""
     folder, _ = locate(source)
     inner = folder / "unet"
     digest = hashlib.sha256()
-    for weights in sorted((inner if inner.is_dir() else folder).glob("diffusion_pytorch_model*.safetensors")):
+    place = inner if inner.is_dir() else folder
+    for weights in sorted(path for pattern in MAIN_WEIGHTS for path in place.glob(pattern) if path.suffix == ".safetensors"):
         digest.update(weights.read_bytes())
     return digest.hexdigest()
 
