@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
+from ddpm_space.denoiser import Denoiser
 from ddpm_space.errors import TextError
 from training import evaluate
 from training.config import ConfigError, make_config
 from training.data import DataError, open_data
-from training.evaluate import data_options, parse
+from training.evaluate import EvaluationSettings, data_options, parse
+from training.findings import Evaluation
+from training.heldout import Rows
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -58,6 +63,26 @@ def test_the_command_measures_draws_and_writes(tmp_path: Path, capsys: pytest.Ca
     for name in ("g.png", "n.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.size == ((8 * 28 + 7 * 2) * 3,) * 2
+
+
+@pytest.mark.usefixtures("own_threads")
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_run_that_measured_nothing_can_be_judged_later_and_a_stream_is_not_read_as_a_set(
+    streaming: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shutil.copytree(ROOT / "ddpm_space" / "assets" / "models" / "mnist", tmp_path / "model")
+    (model / "training_config.yaml").write_text(make_config({"eval_images": 0, "streaming": streaming}).to_yaml(), encoding="utf-8")
+    seen = []
+
+    def measure(denoiser: Denoiser, settings: EvaluationSettings, train: Rows | None, held_out: Rows | None, **rest: Any) -> Evaluation:
+        seen.append((settings, train, held_out))
+        return Evaluation(None, None, None, None, (), (), {})
+
+    monkeypatch.setattr(evaluate, "evaluate_model", measure)
+    evaluate.main(["--model", str(model), "--images", "70", "--samples", "0", "--cpu_threads", "1"])
+    settings, train, held_out = seen[0]
+    assert held_out is not None and (settings.images, settings.samples) == (70, 0) and len(held_out) == (70 if streaming else 1000)
+    assert train is None if streaming else train is not None and len(train) == 5000
 
 
 @pytest.mark.proof
