@@ -19,7 +19,8 @@ from ddpm_space.schedule import SCHEDULES
 from ddpm_space.scheduler_parts.stock_schedules import BETA_SCHEDULES
 from training.config import PRESETS, ConfigError, TrainConfig, make_config, parse, read_preset
 from training.contradictions import WITH_BETA_RANGE
-from training.model import build_unet, count_parameters
+from training.evaluate import EvaluationSettings
+from training.model import build_scheduler, build_unet, check_shape, count_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,8 +51,12 @@ def test_a_config_survives_its_own_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))
-def test_every_preset_is_a_config(preset: str) -> None:
-    assert parse(["--config", preset]).output_dir == f"runs/{preset}"
+def test_every_preset_is_a_run_that_nothing_refuses(preset: str) -> None:
+    config = parse(["--config", preset])
+    assert config.output_dir == f"runs/{preset}"
+    check_shape(config)
+    build_scheduler(config)
+    EvaluationSettings.of(config)
     assert read_preset(f"training/configs/{preset}.yaml") == read_preset(preset)
 
 
