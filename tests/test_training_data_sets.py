@@ -156,7 +156,7 @@ def test_broken_pictures_stop_the_run_or_are_left_out_and_counted(tmp_path: Path
     data = opened(file, skip_broken=True, **options)
     good = [value for value in range(30) if value not in (10, 12)]
     if memory > 1:
-        assert levels(data.train) == good == data.train.labels.tolist() and any("2 pictures" in note for note in data.notes)
+        assert levels(data.train) == good == data.train.labels.tolist() and any("2 of the pictures" in note for note in data.notes)
     else:  # the rows keep their numbers, so that a run which is resumed keeps its order: the next good picture stands in
         assert levels(data.train) == [value + (value in (10, 12)) for value in range(30)]
     assert data.skipped == 2

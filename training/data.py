@@ -103,7 +103,7 @@ def open_data(config: TrainConfig, *, rank: int = 0, world: int = 1) -> Training
     held_out = _read(config, held_table, held_name, held_rows, memory - train.nbytes) if len(held_rows) else None
     data = TrainingData(train, held_out, source.name, notes)
     if data.skipped:
-        notes.append(f"{data.skipped:,} pictures of {source.name} cannot be read and were left out")
+        notes.append(f"{data.skipped:,} of the pictures of {source.name} cannot be read: left out")
     return data
 
 
@@ -133,8 +133,8 @@ def _drawn_out(rows: torch.Tensor, count: int, seed: int) -> tuple[torch.Tensor,
 
 
 def _about_held_out(config: TrainConfig, source: Source, count: int, which: str) -> str:
-    has = f"it has {', '.join(source.splits)}" if source.splits else "it is one part"
-    missing = f"no split '{config.eval_split}' beside '{config.dataset_split}' ({has}; eval_split chooses one)"
+    has = f" (it has {', '.join(source.splits)}; eval_split chooses one)" if source.splits else ""
+    missing = f"no split '{config.eval_split}' beside '{config.dataset_split}'{has}"
     if count == 0:
         return f"the data set {source.name} has {missing}, and too few pictures to hold any out: nothing can be evaluated on unseen ones"
     return f"the data set {source.name} has {missing}: {count:,} of its pictures, {which}are held out of training"
