@@ -147,7 +147,7 @@ def test_folders_of_pictures_have_the_splits_that_their_first_folders_name(tmp_p
 
 
 @pytest.mark.parametrize("memory", [4.0, ON_DISK])
-def test_broken_pictures_stop_the_run_or_are_left_out_and_counted(tmp_path: Path, memory: float) -> None:
+def test_broken_pictures_stop_the_run_or_are_left_out_and_counted(tmp_path: Path, memory: float, caplog: pytest.LogCaptureFixture) -> None:
     rows = [*cells(*range(10)), {"bytes": b"no image", "path": "bad.png"}, *cells(11), None, *cells(*range(13, 30))]
     file = write(tmp_path / "some.parquet", image=rows, label=list(range(30)))
     options: dict[str, Any] = {"memory_limit_gb": memory, "eval_images": 0}
@@ -158,7 +158,8 @@ def test_broken_pictures_stop_the_run_or_are_left_out_and_counted(tmp_path: Path
     if memory > 1:
         assert levels(data.train) == good == data.train.labels.tolist() and any("2 of the pictures" in note for note in data.notes)
     else:  # the rows keep their numbers, so that a run which is resumed keeps its order: the next good picture stands in
-        assert levels(data.train) == [value + (value in (10, 12)) for value in range(30)]
+        assert levels(data.train) == [value + (value in (10, 12)) for value in range(30)] == levels(data.train)
+        assert [record.getMessage() for record in caplog.records] == [f"{data.name}: 1 of the pictures met so far cannot be read and were left out"]
     assert data.skipped == 2
     nothing = write(tmp_path / "nothing.parquet", image=[{"bytes": b"no image", "path": "bad.png"}] * 30)
     with pytest.raises(DataError, match=r"can(not)? be read"):

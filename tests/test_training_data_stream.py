@@ -103,12 +103,13 @@ def test_pictures_are_held_out_of_a_stream(files: Path, tmp_path: Path) -> None:
     assert data.held_out.images[:, 0, 0, 0].tolist() == [200, 201] and levels(data.train, 3) == [0, 1, 2]
 
 
-def test_broken_pictures_in_a_stream(tmp_path: Path) -> None:
+def test_broken_pictures_in_a_stream(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = write(tmp_path / "x.parquet", image=[*cells(*range(5)), {"bytes": b"no image", "path": "bad.png"}, *cells(*range(6, 40))])
     with pytest.raises(DataError, match=r"bad.png.*skip_broken"):
         opened(file).train.next_batch(3)
     stream = opened(file, skip_broken=True).train
     assert levels(stream, 39) == [0, 1, 2, 3, 4, *range(6, 40)] and stream.skipped == 1
+    assert "1 of the pictures met so far cannot be read" in caplog.text
     resumed = opened(file, skip_broken=True).train
     resumed.load_state_dict(stream.state_dict())
     assert resumed.skipped == 1 and torch.equal(resumed.next_batch(9), stream.next_batch(9))

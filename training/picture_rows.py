@@ -14,7 +14,7 @@ from datasets import Dataset
 from datasets import Image as ImageFeature
 from torch import Tensor
 
-from training.pictures import DataError, Decoder
+from training.pictures import DataError, Decoder, say_skipped
 
 READ_AT_ONCE, TOGETHER = 512, 16
 """Rows taken from the table at a time (enough to keep all threads busy, little enough to hold their files in memory), and by one thread."""
@@ -64,7 +64,9 @@ class RowsOnDisk:
             except DataError:
                 if not self.skip_broken:
                     raise
-                self.broken.add(row)
+                if row not in self.broken:
+                    self.broken.add(row)
+                    say_skipped(len(self.broken), self.name)
             row = int(self.rows[(number + further) % len(self)])
             cell = self.table[row][self.column]
         raise DataError(f"the data set {self.name} has hundreds of pictures in a row that cannot be read: check image_column and the files")

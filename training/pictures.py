@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,6 +15,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ddpm_space.images import FORMATS, ImageError, fitted, load_image
+
+LOGGER = logging.getLogger(__name__)
 
 FITS = {"center": "center", "random": "shorter", "stretch": "stretch"}
 """What of a picture is kept for each `crop`: a random crop is cut later, each time elsewhere, so the whole picture stays."""
@@ -99,6 +102,12 @@ class Decoder:
         self._check_ratio(values.shape[1:])
         planes = [np.array(fitted(Image.fromarray(plane.astype(np.float32)), self.size, FITS[self.crop])) for plane in values]
         return torch.from_numpy(np.rint(np.clip(np.stack(planes) / highest, 0, 1) * 255).astype(np.uint8))
+
+
+def say_skipped(count: int, name: str) -> None:
+    """Tell of broken pictures that are met while training: the first, the tenth, the hundredth, ..."""
+    if count == 10 ** (len(str(count)) - 1):
+        LOGGER.warning("%s: %s of the pictures met so far cannot be read and were left out", name, f"{count:,}")
 
 
 def _content(cell: dict[str, Any]) -> bytes:

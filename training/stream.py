@@ -16,7 +16,7 @@ from torch import Tensor
 
 from training.augmentation import chances, cut, flipped, scaled
 from training.picture_rows import thread_count
-from training.pictures import DataError, Decoder
+from training.pictures import DataError, Decoder, say_skipped
 
 BLOCK = 64
 """Pictures read ahead together, in a thread of their own, while the network computes."""
@@ -142,7 +142,7 @@ class BlockReader:
         self.ending = threading.Event()
         self.rows: Iterator[Any] | None = None
         self.coming: AsyncResult[Block] | None = None
-        self.epoch = self.read_so_far = 0
+        self.epoch = self.read_so_far = self.broken = 0
         self.start: dict[str, Any] | None = None
 
     def begin(self, *, epoch: int, table: dict[str, Any] | None, read_so_far: int) -> None:
@@ -205,4 +205,6 @@ class BlockReader:
         except DataError:
             if not self.skip_broken:
                 raise
+            self.broken += 1
+            say_skipped(self.broken, self.name)
             return None
