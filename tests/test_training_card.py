@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import hub_cards
@@ -112,6 +113,7 @@ def test_a_distance_is_called_fid_only_where_its_features_are_inceptions() -> No
 def test_what_was_not_measured_is_not_shown() -> None:
     nothing = Evaluation(None, None, None, None, (), ("a note",), {}).to_dict()
     assert card(evaluation=nothing, notes=["a note"]).count("a note") == 1 and "Nothing was measured" in card(evaluation=nothing)
+    assert card(evaluation=evaluation(), notes=["a note"]).count("- a note") == 1
     assert "loss at the end" not in card(loss=math.nan) and "nan" not in card(loss=math.nan)
     text = CARDS["bare"]()
     assert "How good it is" not in text and "Nothing was measured" in text and ModelCard(text).data.eval_results is None
@@ -121,6 +123,7 @@ def test_what_was_not_measured_is_not_shown() -> None:
 def test_the_card_says_what_the_config_says() -> None:
     options = {"batch_size": 16, "gradient_accumulation_steps": 2, "flip": True, "crop": "random", "dropout": 0.1, "train_images": 6400}
     table = rows(card({**options, "variance": "learned_range", "timestep_sampling": "loss_aware"}, images=6400, processes=2, data_size=3200))
+    assert rows(card(data_name="a|b"))["data"] == ["a|b, 60,000 images"]
     assert table["steps"] == ["100 of 64 images (16 in a forward pass x 2 accumulated x 2 processes)"]
     assert table["images seen"] == ["6,400 of 6,400 planned (2.0 epochs)"]
     assert table["data"] == ["ylecun/mnist, 3,200 images, cut at random, mirrored at random"]
@@ -129,7 +132,7 @@ def test_the_card_says_what_the_config_says() -> None:
     assert rows(card())["reverse variance"] == ["fixed, beta_tilde (`fixed_small`)"]
 
 
-def test_the_licence_is_the_data_sets_where_it_is_known() -> None:
+def test_the_licence_is_the_data_sets_where_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     licences = {"ylecun/mnist": "cc-by-sa-3.0", "zalando-datasets/fashion_mnist": "mit", "uoft-cs/cifar10": "unknown", "someone/cats": "unknown"}
     for name, licence in licences.items():
         assert ModelCard(card({"dataset": name}, data_name=name)).data.license == licence
@@ -141,6 +144,9 @@ def test_the_licence_is_the_data_sets_where_it_is_known() -> None:
         and data.datasets == ["ylecun/mnist"]
         and ModelCard(card({"init_from": "bundled"})).data.base_model is None
     )
+    (tmp_path / "someone" / "cats").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert ModelCard(card({"dataset": "someone/cats"}, data_name="cats")).data.datasets is None, "a folder here is no id on the Hub"
     assert credit_of("Fashion-MNIST") is credit_of("fashion_mnist") is not credit_of("mnist_small (bundled)")
     assert credit_of("flowers") is None
 
@@ -150,7 +156,7 @@ def test_neither_card_nor_options_name_folders_of_this_machine(monkeypatch: pyte
     assert command() == "accelerate launch training/train.py --dataset=cats --output_dir cats --flip"
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(sys, "argv", ["train.py", "--dataset", "my cats"])
-    assert command() == "accelerate launch --num_processes 2 training/train.py --dataset 'my cats'"
+    assert command() == "accelerate launch --multi_gpu --num_processes 2 training/train.py --dataset 'my cats'"
     config = make_config({"dataset": "/home/ada/cats", "output_dir": "/home/ada/runs/cats", "init_from": "/home/ada/old"})
     text = model_card(config, data_name="cats", data_size=9, parameters=1, images=9, seconds=1, loss=1, precision="no") + planned_card(
         config, "today"

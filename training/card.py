@@ -28,7 +28,8 @@ def command() -> str:
         name, equals, value = word.partition("=")
         words.append(f"{name}={_local(value)}" if equals else _local(word))
     processes = os.environ.get("WORLD_SIZE", "1")
-    return shlex.join(["accelerate", "launch", *(["--num_processes", processes] if processes != "1" else []), "training/train.py", *words])
+    several = ["--multi_gpu", "--num_processes", processes] if processes != "1" else []
+    return shlex.join(["accelerate", "launch", *several, "training/train.py", *words])
 
 
 def versions() -> str:
