@@ -109,6 +109,7 @@ def test_a_hub_that_never_answers_is_given_up_for_the_cache_and_the_user_is_told
     start = time.monotonic()
     data = opened("alice/digits")
     assert len(data.train) == 30 and "does not answer (ReadTimeout): alice/digits is read from the cache" in data.notes[0]
+    assert "is read from the cache" in opened("alice/digits", streaming=True, shuffle_buffer=1).notes[0]
     text = refused("alice/other")
     assert "does not answer" in text and "not in the cache" in text
     assert time.monotonic() - start < 10, "datasets alone tries for minutes"

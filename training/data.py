@@ -145,7 +145,7 @@ def _open_stream(config: TrainConfig, source: Source, rank: int, world: int) -> 
     stream = source.open(config.dataset_split, streaming=True)
     assert isinstance(stream, IterableDataset)
     stream = loading(lambda: _with_features(stream, source.name), what)
-    column, notes = image_column(stream.features, config.image_column, source.name), list[str]()
+    column, notes = image_column(stream.features, config.image_column, source.name), [source.note] if source.note else []
     count, held_stream, held_name = config.eval_images, stream, f"{source.name}, held out of {config.dataset_split}"
     if _has_own_split(config, source, stream):
         held_stream, held_name = source.open(config.eval_split, streaming=True), f"{source.name}, {config.eval_split}"
@@ -155,7 +155,7 @@ def _open_stream(config: TrainConfig, source: Source, rank: int, world: int) -> 
         notes.append(_about_held_out(config, source, count, "the first of the stream, "))
     held_out = None
     if count:
-        held_stream = undecoded(held_stream, column, config.channels)
+        held_stream = undecoded(loading(lambda: _with_features(held_stream, held_name), what), column, config.channels)
         rows = loading(lambda: list(held_stream.take(count)), what)
         held_table = Dataset.from_list(rows, features=held_stream.features)
         held_out = _read(config, held_table, held_name, None, config.memory_limit_gb * 1e9 / processes_here())
