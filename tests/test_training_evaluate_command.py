@@ -85,6 +85,21 @@ def test_a_run_that_measured_nothing_can_be_judged_later_and_a_stream_is_not_rea
     assert train is None if streaming else train is not None and len(train) == 5000
 
 
+@pytest.mark.usefixtures("own_threads")
+def test_a_short_chain_is_sampled_with_all_of_its_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = shutil.copytree(ROOT / "ddpm_space" / "assets" / "models" / "mnist", tmp_path / "model")
+    file = model / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), "num_train_timesteps": 40}), encoding="utf-8")
+    monkeypatch.setattr(
+        evaluate, "evaluate_model", lambda denoiser, settings, *_, **__: pytest.fail(f"{settings.steps} steps, {settings.terms} terms")
+    )
+    words = ["--model", str(model), "--dataset", "bundled", "--cpu_threads", "1"]
+    with pytest.raises(pytest.fail.Exception, match="40 steps, 99 terms"):
+        evaluate.main(words)
+    with pytest.raises(ConfigError, match="eval_steps = 41 but the chain has 40"):
+        evaluate.main([*words, "--steps", "41"])
+
+
 @pytest.mark.proof
 def test_two_processes_write_the_same_file_as_one(tmp_path: Path) -> None:
     words = ["--model", "bundled:mnist", "--dataset", "bundled", "--samples", "300", "--steps", "4", "--images", "5", "--terms", "21"]

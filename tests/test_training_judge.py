@@ -79,6 +79,14 @@ def test_small_sets_are_compared_as_far_as_they_go_and_the_rest_is_said() -> Non
     assert any("can only be streamed" in note for note in streamed.notes)
 
 
+def test_the_real_images_beside_the_samples_are_drawn_at_random_from_sets_sorted_by_class() -> None:
+    dim, bright = (InMemory(torch.cat([0.2 * noise(count, 1), noise(count, 2)])) for count in (300, 100))
+    floor = judge(noise(100, 0), dim, bright, few_features()).frechet
+    assert floor.floor_train is not None and floor.floor_held_out is not None
+    # Half of the images spread by 0.1 and half by 0.5: the first hundred alone are as far from all of them as 0.2^2 from the mean of both.
+    assert floor.floor_train.value < 0.01 and floor.floor_held_out.value < 0.01
+
+
 def test_two_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     sets = InMemory(noise(2500, 1)), InMemory(noise(1500, 2))
     samples = noise(1200, 0)
