@@ -52,10 +52,11 @@ def test_a_resumed_run_ends_in_the_same_bits(finished: Path, pictures: Path, tmp
     "changes",
     [
         {"dropout": 0.2, "flip": True, "crop": "random"},
+        {"channels_last": True, "weight_decay": 0.1},
         {"variance": "learned_range", "timestep_sampling": "loss_aware", "num_train_timesteps": 8, "batch_size": 40},
         {"gradient_accumulation_steps": 3, "mixed_precision": "bf16", "eval_images": 2, "eval_terms": 3, "eval_every": 60},
     ],
-    ids=["dropout", "loss_aware", "accumulation"],
+    ids=["dropout", "channels_last", "loss_aware", "accumulation"],
 )
 def test_so_does_every_kind_of_run(changes: dict[str, Any], pictures: Path, tmp_path: Path) -> None:
     settings = {"train_images": 600, "checkpoint_every": 300, **changes}

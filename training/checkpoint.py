@@ -123,9 +123,11 @@ def restore(checkpoint: Checkpoint, trained: Trained) -> None:
     except (RuntimeError, KeyError) as error:
         raise ConfigError(f"the checkpoint '{checkpoint.folder}' belongs to another network: resume with the options that its run had") from error
     slots: dict[int, dict[str, torch.Tensor]] = {}
+    parameters = [parameter for group in trained.optimizer.param_groups for parameter in group["params"]]
     for name, value in _part(tensors, "optimizer.").items():
         row, slot = name.split(".", 1)
-        slots.setdefault(int(row), {})[slot] = value
+        # In the layout of its parameter: the fused optimizer walks through both memories side by side, and does not look at their strides.
+        slots.setdefault(int(row), {})[slot] = torch.empty_like(parameters[int(row)]).copy_(value) if value.ndim else value
     trained.optimizer.load_state_dict({"state": slots, "param_groups": trained.optimizer.state_dict()["param_groups"]})
     trained.ema.optimization_step = progress["ema_steps"]
     trained.sampler.load_state_tensors(_part(tensors, "sampler."))
