@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shlex
@@ -14,7 +15,8 @@ import time
 from pathlib import Path
 
 import pytest
-from training_runs import ROOT, SCRIPT, environment, flags, launch, log, options, same, weights, write_pictures
+from hub_server import HubServer
+from training_runs import ROOT, SCRIPT, command, environment, flags, launch, log, options, same, weights, write_pictures
 
 from training import checkpoint
 from training.checkpoint import read_checkpoint
@@ -184,6 +186,34 @@ def test_two_processes_train_as_one_does(pictures: Path, tmp_path: Path) -> None
     assert [line["loss"] for line in log(resumed)] == pytest.approx(losses["one"][50:], rel=1e-4)
 
 
+def test_two_processes_with_all_that_there_is_at_once_then_stopped_and_resumed(tmp_path: Path) -> None:
+    everything = {"dataset": "bundled", "resolution": 28, "block_out_channels": (8, 8), "train_images": 640, "batch_size": 8, "log_every": 2}
+    everything |= {"gradient_accumulation_steps": 2, "variance": "learned_range", "timestep_sampling": "loss_aware", "num_train_timesteps": 20}
+    everything |= {"prediction_type": "epsilon", "min_snr_gamma": 5, "dropout": 0.1, "flip": True, "crop": "random", "channels_last": True}
+    everything |= {"mixed_precision": "bf16", "lr_schedule": "cosine", "sample_every": 200, "sample_steps": 5}
+    everything |= {"checkpoint_every": 160, "resume": "latest"}
+    everything |= {"eval_every": 320, "eval_images": 4, "eval_terms": 5, "eval_samples": 80, "eval_steps": 5, "push_to_hub": True}
+    with HubServer() as hub:
+        home = hub.environment(tmp_path / "home")
+        for name, seen in (("whole", 640), ("resumed", 320)):
+            run = tmp_path / name
+            if name == "resumed":
+                shutil.copytree(tmp_path / "whole" / "checkpoints" / "images-000000320", run / "checkpoints" / "images-000000320")
+            settings = options(Path("bundled"), run, hub_model_id=f"alice/{name}", **everything)
+            done = subprocess.run(
+                command([SCRIPT, *flags(settings)], 2), cwd=tmp_path, env={**environment(), **home}, capture_output=True, text=True, timeout=300
+            )
+            assert done.returncode == 0, done.stderr
+            assert "Traceback" not in done.stderr and len(log(run)) == seen // 64 and "held-out:" in done.stderr
+            files = hub.repository(f"alice/{name}").files()
+            assert {"README.md", "evaluation.json", "samples.png", "unet/diffusion_pytorch_model.raw.safetensors"} <= files.keys()
+            assert "2 processes" in files["README.md"].decode()
+    for variant in ("", ".raw"):
+        assert same(weights(tmp_path / "whole" / "model", variant), weights(tmp_path / "resumed" / "model", variant))
+    figures = [json.loads((tmp_path / name / "model" / "evaluation.json").read_text()) for name in ("whole", "resumed")]
+    assert figures[0] == figures[1] and figures[0]["frechet"]["to_train"]["n"] == 80
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a small file system of one's own needs Linux")
 def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(pictures: Path, tmp_path: Path) -> None:
     whole, small, kept = tmp_path / "whole", tmp_path / "small", tmp_path / "kept"
@@ -206,6 +236,14 @@ def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(pictures: Path, tm
 
 
 def test_two_processes_that_accelerate_does_not_connect_are_refused(pictures: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", SCRIPT, *flags(options(pictures, tmp_path / "run"))]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120)
+    unconnected = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes=2",
+        SCRIPT,
+        *flags(options(pictures, tmp_path / "run")),
+    ]
+    done = subprocess.run(unconnected, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120)
     assert done.returncode != 0 and "accelerate launch --multi_gpu --num_processes N" in done.stderr and not (tmp_path / "run").exists()
