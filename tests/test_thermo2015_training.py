@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from ddpm_space.notes.forward import q_cumulative_sample
 from ddpm_space.notes.thermo2015 import log_null_gaussian, moment_bits, moment_gaussian, step_kl_gaussian
 from training import thermo2015
-from training.thermo2015_chain import LN2, Result, Term, ToyChain, evaluate, summarize, train
-from training.thermo2015_heartbeat import RATE, Heartbeat, phase_entropy, sequences
-from training.thermo2015_roll import Roll, SwissRoll
+from training.toys2015.chain import LN2, Result, Term, ToyChain, evaluate, summarize, train
+from training.toys2015.heartbeat import RATE, Heartbeat, phase_entropy, sequences
+from training.toys2015.roll import Roll, SwissRoll
 
 ROOT = Path(__file__).resolve().parent.parent
 STORED = json.loads((ROOT / "docs" / "thermo2015.json").read_text(encoding="utf-8"))

@@ -15,13 +15,13 @@ import torch
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from training.card import command, for_hub, model_card, planned_card, shareable
 from training.config import TrainConfig, make_config
-from training.credits import credit_of
-from training.findings import Evaluation, Frechet, Recognised
-from training.frechet import Distance
-from training.heldout import HeldOut
-from training.memorisation import compare
+from training.evaluation.findings import Evaluation, Frechet, Recognised
+from training.evaluation.frechet import Distance
+from training.evaluation.heldout import HeldOut
+from training.evaluation.memorisation import compare
+from training.publishing.card import command, for_hub, model_card, planned_card, shareable
+from training.publishing.credits import credit_of
 
 
 def evaluation(name: str = "Fréchet distance", features: str = "the bundled classifier of digits, 64 of them") -> dict[str, Any]:

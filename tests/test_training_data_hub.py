@@ -15,9 +15,9 @@ import pytest
 from hub_server import TOKENS, HubServer
 from picture_files import parquet, png
 
-from training import hub_data
 from training.config import make_config
 from training.data import DataError, TrainingData, load_images, open_data
+from training.data import hub_sets as hub_data
 
 ROOT = Path(__file__).resolve().parent.parent
 

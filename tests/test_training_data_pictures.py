@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ddpm_space.images import fitted, load_image
-from training.pictures import DataError, Decoder
+from training.data.pictures import DataError, Decoder
 
 
 def stored(picture: Image.Image, kind: str = "PNG", **options: Any) -> dict[str, Any]:

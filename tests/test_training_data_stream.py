@@ -132,7 +132,7 @@ def test_a_stream_without_described_columns_is_understood_from_its_first_row() -
     from datasets import IterableDataset
 
     from training.data import _with_features
-    from training.sources import image_column
+    from training.data.sources import image_column
 
     rows = IterableDataset.from_generator(lambda: iter([{"picture": {"bytes": png(3), "path": None}, "n": 1}]))
     assert rows.features is None
@@ -157,8 +157,8 @@ ENDLESS_WAIT = """
 import sys, time
 from datasets import Features, Image, IterableDataset
 from picture_files import png
-from training.pictures import Decoder
-from training.stream import ImageStream
+from training.data.pictures import Decoder
+from training.data.stream import ImageStream
 
 asleep = []
 

@@ -22,10 +22,10 @@ from ddpm_space.schedule import NoiseSchedule
 from training.config import ConfigError, make_config
 from training.data import ImageSet, load_images
 from training.evaluate import EvaluationSettings, evaluate_model
-from training.findings import Evaluation
+from training.evaluation.findings import Evaluation
+from training.evaluation.samples import draw
+from training.loop.outputs import Outputs
 from training.model import build_scheduler, build_unet
-from training.outputs import Outputs
-from training.samples import draw
 
 SHAPE = (1, 28, 28)
 

@@ -21,8 +21,8 @@ from training import evaluate
 from training.config import ConfigError, make_config
 from training.data import DataError, open_data
 from training.evaluate import EvaluationSettings, data_options, parse
-from training.findings import Evaluation
-from training.heldout import Rows
+from training.evaluation.findings import Evaluation
+from training.evaluation.heldout import Rows
 
 ROOT = Path(__file__).resolve().parent.parent
 

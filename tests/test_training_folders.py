@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from training import folders
-from training.folders import DiskFull, clean_up, is_full, removed_folder, replaced_folder
+from training.loop import folders
+from training.loop.folders import DiskFull, clean_up, is_full, removed_folder, replaced_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -88,7 +88,7 @@ import sys
 from pathlib import Path
 import torch
 from safetensors.torch import save_file
-from training.folders import DiskFull, replaced_folder
+from training.loop.folders import DiskFull, replaced_folder
 folder = Path(sys.argv[1]) / "model"
 for kib in (256, 4096):
     try:

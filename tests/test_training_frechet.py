@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from training import frechet
 from training.classifier import CLASSIFIERS, NUM_FEATURES
 from training.config import FEATURES, ConfigError
-from training.frechet import Reference, chosen_features, load_features
+from training.evaluation import frechet
+from training.evaluation.frechet import Reference, chosen_features, load_features
 
 GRAY = (1, 28, 28)
 

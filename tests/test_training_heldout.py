@@ -15,9 +15,9 @@ from ddpm_space.bound import full_bound
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import quantize
 from ddpm_space.schedule import NoiseSchedule
-from training import heldout, shares
-from training.heldout import HeldOut, held_out_bits, some, stopped_falling
-from training.judge import InMemory
+from training.evaluation import heldout, shares
+from training.evaluation.heldout import HeldOut, held_out_bits, some, stopped_falling
+from training.evaluation.judge import InMemory
 
 STEPS = 60
 IMAGES = quantize(0.5 * torch.randn(10, 1, 4, 4, generator=torch.Generator().manual_seed(0)))

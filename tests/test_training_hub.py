@@ -16,10 +16,10 @@ from hub_server import TOKENS, HubServer
 from huggingface_hub import HfApi, constants
 from safetensors.torch import load_file, save_file
 
-from training import hub_commit
 from training.config import make_config
 from training.hub import NOTICE, Publisher, files_of, main
-from training.hub_commit import HubError
+from training.publishing import commit as hub_commit
+from training.publishing.commit import HubError
 
 MAIN, RAW = (f"unet/diffusion_pytorch_model{variant}.safetensors" for variant in ("", ".raw"))
 PUSHED = {"README.md", "model_index.json", "scheduler/scheduler_config.json", "unet/config.json", MAIN, RAW} | {

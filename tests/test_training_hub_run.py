@@ -13,9 +13,10 @@ from hub_server import TOKENS, HubServer
 from training_runs import log, new_processes, options, same, weights, write_pictures
 
 from ddpm_space import models
-from training import hub, hub_commit
+from training import hub
 from training.config import make_config
-from training.hub_commit import HubError
+from training.publishing import commit as hub_commit
+from training.publishing.commit import HubError
 from training.train import main
 
 HUB = {"push_to_hub": True, "hub_model_id": "alice/bars", "train_images": 60, "eval_images": 4, "eval_terms": 8}

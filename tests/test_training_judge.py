@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ddpm_space.images import quantize
 from training.data import ImageSet, load_images
-from training.frechet import FeatureNetwork, load_features
-from training.judge import InMemory, judge
+from training.evaluation.frechet import FeatureNetwork, load_features
+from training.evaluation.judge import InMemory, judge
 
 
 @pytest.fixture(scope="module")

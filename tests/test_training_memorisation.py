@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.memorisation import COPIES, compare, nearest, pixels
+from training.evaluation.memorisation import COPIES, compare, nearest, pixels
 
 
 def draw(count: int, seed: int, shape: tuple[int, ...] = (1, 6, 6)) -> Tensor:

@@ -15,9 +15,9 @@ import torch
 
 from ddpm_space.schedule import NoiseSchedule
 from training.config import make_config
-from training.meter import Meter
+from training.loop.meter import Meter
+from training.loop.progress import LINE_EVERY, LOG, Reporter, open_reporter
 from training.objective import Losses, Objective
-from training.progress import LINE_EVERY, LOG, Reporter, open_reporter
 
 
 def losses(count: int, seed: int, *, vlb: bool = False) -> tuple[torch.Tensor, Losses, torch.Tensor]:
@@ -135,7 +135,7 @@ def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:
 
 def test_the_main_process_alone_measures_what_the_machine_can_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("training.progress.utilisation_meter", lambda *given: asked.append(given) or (lambda speed: speed / 100))
+    monkeypatch.setattr("training.loop.progress.utilisation_meter", lambda *given: asked.append(given) or (lambda speed: speed / 100))
     for is_main in (True, False):
         facts = {"device": "cpu", "mixed_precision": "no", "num_processes": 2, "is_main_process": is_main, "log": lambda *_, **__: None}
         with open_reporter(SimpleNamespace(**facts), "network", tmp_path / str(is_main), 10, 0, 4, 0.0) as reporter:  # type: ignore[arg-type]
@@ -155,7 +155,7 @@ def test_only_the_main_process_speaks(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_without_a_terminal_there_are_a_few_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("training.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("training.loop.progress.time.monotonic", lambda: now[0])
     with Reporter(tmp_path, 40, 0, 10, True, utilisation=lambda speed: 0.41) as reporter:
         for step in (10, 20, 30, 40):
             reporter.log(step, {"loss": 0.25, "seconds": step / 5})

@@ -18,8 +18,8 @@ import pytest
 from hub_server import HubServer
 from training_runs import ROOT, SCRIPT, command, environment, flags, launch, log, options, same, weights, write_pictures
 
-from training import checkpoint
-from training.checkpoint import read_checkpoint
+from training.loop import checkpoint
+from training.loop.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.proof
 KILLS = 10

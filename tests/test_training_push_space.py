@@ -10,8 +10,8 @@ import hub_cards
 import pytest
 from hub_server import TOKENS, HubServer
 
-from training import hub_commit
-from training.hub_commit import HubError
+from training.publishing import commit as hub_commit
+from training.publishing.commit import HubError
 from training.push_space import LINK, ROOT, main, push_space, space_files
 
 

@@ -12,9 +12,9 @@ import pytest
 from picture_files import cells, write
 from training_runs import log, new_processes, options, same, weights, write_pictures
 
-from training import checkpoint
 from training.config import ConfigError, make_config
-from training.folders import DiskFull
+from training.loop import checkpoint
+from training.loop.folders import DiskFull
 from training.train import Trainer, main
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 from training_runs import ROOT, SCRIPT, flags, launch, log, new_processes, options, same, weights, write_pictures
 
 from ddpm_space import models
-from training import checkpoint
 from training.config import make_config
+from training.loop import checkpoint
 from training.train import Trainer, main
 
 

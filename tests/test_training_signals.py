@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from training_runs import SCRIPT, command, environment, flags, log, new_processes, options, same, weights, write_pictures
 
-from training import checkpoint, stopping
 from training.config import make_config
-from training.progress import Reporter
-from training.stopping import Stopped, StopSignals
+from training.loop import checkpoint, stopping
+from training.loop.progress import Reporter
+from training.loop.stopping import Stopped, StopSignals
 from training.train import Trainer, main
 
 

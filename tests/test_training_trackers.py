@@ -13,8 +13,8 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, register_t
 from PIL import Image
 
 from training.config import ConfigError, TrainConfig, make_config
-from training.progress import Reporter
-from training.trackers import PACKAGES, check_trackers, finish_trackers, run_identity, start_trackers, track_image
+from training.loop.progress import Reporter
+from training.loop.trackers import PACKAGES, check_trackers, finish_trackers, run_identity, start_trackers, track_image
 
 TRACKERS: tuple[str, ...] = get_args(get_args(get_type_hints(TrainConfig)["trackers"])[0])
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 from training_runs import new_processes, options, write_pictures
 
-from training import checkpoint
 from training.config import make_config
+from training.loop import checkpoint
 from training.train import Diverged, Trainer, main
 
 

@@ -25,10 +25,10 @@ from training import machine
 from training.config import TrainConfig
 from training.cost import DTYPES, Cost, matmul_rate, network_cost, utilisation
 from training.evaluate import EvaluationSettings
+from training.loop.processes import start_processes
+from training.loop.trackers import check_trackers
 from training.model import build_scheduler, build_unet
-from training.processes import start_processes
 from training.timesteps import HISTORY
-from training.trackers import check_trackers
 
 if sys.platform != "win32":
     import resource

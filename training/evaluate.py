@@ -28,13 +28,13 @@ from ddpm_space.errors import TextError
 from training.classifier import CLASSIFIERS, NUM_FEATURES
 from training.config import FEATURES, ConfigError, TrainConfig, make_config, read_preset
 from training.data import DataError, ImageStream, open_data
-from training.findings import Evaluation
-from training.frechet import INCEPTION_FEATURES, chosen_features, load_features
-from training.heldout import HeldOut, Rows, held_out_bits, some
-from training.judge import judge
-from training.processes import start_processes
-from training.samples import check_writable, draw, save_pictures
-from training.sources import find_source
+from training.data.sources import find_source
+from training.evaluation.findings import Evaluation
+from training.evaluation.frechet import INCEPTION_FEATURES, chosen_features, load_features
+from training.evaluation.heldout import HeldOut, Rows, held_out_bits, some
+from training.evaluation.judge import judge
+from training.evaluation.samples import check_writable, draw, save_pictures
+from training.loop.processes import start_processes
 
 DATA_OPTIONS = ("dataset", "streaming", "crop", "flip", "skip_broken", "memory_limit_gb", "eval_images", "seed")
 PARTS_OF_A_SET = ("dataset_config", "dataset_revision", "dataset_split", "image_column", "eval_split")

@@ -24,9 +24,9 @@ if not __package__:  # started as a file: Python then looks for modules beside t
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from ddpm_space.pipeline_folder import ModelError, read_folder
-from training.card import for_hub, planned_card, shareable
 from training.config import ConfigError, TrainConfig
-from training.hub_commit import HubError, Operation, commit, explained, ready_to_write
+from training.publishing.card import for_hub, planned_card, shareable
+from training.publishing.commit import HubError, Operation, commit, explained, ready_to_write
 
 PUSHED = (
     "README.md",

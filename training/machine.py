@@ -1,4 +1,4 @@
-"""What this machine can do: its cores and its fast number format."""
+"""What this machine can do: its cores, its memory and its fast number format."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ddpm_space.models import locate
 from ddpm_space.pipeline_folder import ModelError, read_folder
 from ddpm_space.scheduler import NotesDDPMScheduler
 from training.config import ConfigError, TrainConfig
-from training.folders import replaced_folder
+from training.loop.folders import replaced_folder
 
 RAW = "raw"
 """Variant of the trained weights as they are, beside the averaged ones: `DDPMPipeline.from_pretrained(..., variant="raw")`."""

@@ -20,7 +20,7 @@ if not __package__:  # started as a file: Python then looks for modules beside t
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from training.hub_commit import HubError, Operation, commit, explained, ready_to_write
+from training.publishing.commit import HubError, Operation, commit, explained, ready_to_write
 
 ROOT = Path(__file__).resolve().parents[1]
 AT_THE_TOP = ("README.md", "app.py", "requirements.txt", "pre-requirements.txt", "LICENSE")

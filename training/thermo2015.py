@@ -25,9 +25,9 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from training.thermo2015_chain import Measured, Result, Term, ToyChain, evaluate, summarize, train
-from training.thermo2015_heartbeat import Heartbeat
-from training.thermo2015_roll import Roll
+from training.toys2015.chain import Measured, Result, Term, ToyChain, evaluate, summarize, train
+from training.toys2015.heartbeat import Heartbeat
+from training.toys2015.roll import Roll
 
 Item = TypeVar("Item")
 

@@ -32,22 +32,22 @@ from torch import Tensor
 
 from ddpm_space.notes.forward import q_cumulative_sample
 from training.batches import DROPOUT, Batch, Batches, derived_seed
-from training.bookkeeping import Bookkeeper, prepare_folder
-from training.checkpoint import Trained
 from training.data import DataError, open_data
 from training.evaluate import EvaluationSettings
-from training.folders import DiskFull, is_full
-from training.hub_commit import HubError
-from training.meter import Meter
+from training.loop.bookkeeping import Bookkeeper, prepare_folder
+from training.loop.checkpoint import Trained
+from training.loop.folders import DiskFull, is_full
+from training.loop.meter import Meter
+from training.loop.outputs import Outputs
+from training.loop.processes import FailedElsewhere, is_first, on_main, say, start_processes
+from training.loop.resume import check_options, choose_checkpoint
+from training.loop.stopping import Stopped, StopSignals
+from training.loop.trackers import check_trackers, finish_trackers
+from training.loop.watch import Diverged, Watch
 from training.model import build_scheduler, build_unet
 from training.objective import Objective
-from training.outputs import Outputs
-from training.processes import FailedElsewhere, is_first, on_main, say, start_processes
-from training.resume import check_options, choose_checkpoint
-from training.stopping import Stopped, StopSignals
+from training.publishing.commit import HubError
 from training.timesteps import make_sampler
-from training.trackers import check_trackers, finish_trackers
-from training.watch import Diverged, Watch
 
 
 class Trainer:

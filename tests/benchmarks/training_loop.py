@@ -67,8 +67,8 @@ def measure(name: str, mode: str, steps: int, threads: int) -> dict[str, float]:
 
     from tests.benchmarks import stock_recipe
     from training.config import make_config
+    from training.data.sources import BUNDLED
     from training.model import build_unet
-    from training.sources import BUNDLED
     from training.train import Trainer
 
     precision, compiled = MODES[mode]
@@ -128,9 +128,9 @@ def compare(mode: str, names: list[str], rounds: int, steps: int, threads: int) 
 def print_floor(mode: str, fastest: float, threads: int) -> None:
     """What the arithmetic alone would take on this machine."""
     import torch
-    from training.cost import forward_flops, matmul_rate, utilisation
 
     from training.config import make_config
+    from training.cost import forward_flops, matmul_rate, utilisation
     from training.model import build_unet
 
     torch.set_num_threads(threads)

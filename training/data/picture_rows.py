@@ -14,7 +14,7 @@ from datasets import Dataset
 from datasets import Image as ImageFeature
 from torch import Tensor
 
-from training.pictures import DataError, Decoder, say_skipped
+from training.data.pictures import DataError, Decoder, say_skipped
 
 READ_AT_ONCE, TOGETHER = 512, 16
 """Rows taken from the table at a time (enough to keep all threads busy, little enough to hold their files in memory), and by one thread."""

@@ -11,22 +11,22 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from training.batches import Batches
-from training.checkpoint import Checkpoint, Trained, restore, save_checkpoint
 from training.config import ConfigError, TrainConfig
 from training.data import ImageStream, Pictures, TrainingData
-from training.findings import Evaluation
-from training.folders import clean_up
-from training.heldout import HeldOut, stopped_falling
+from training.evaluation.findings import Evaluation
+from training.evaluation.heldout import HeldOut, stopped_falling
 from training.hub import Publisher
 from training.learning_rate import learning_rates
-from training.meter import Meter
-from training.outputs import Outputs
-from training.processes import on_main, say
-from training.progress import open_reporter
-from training.resume import check_progress, plain, same_held_out
-from training.stopping import Stopped, StopSignals
-from training.trackers import start_trackers, track_image
-from training.watch import Diverged, Watch
+from training.loop.checkpoint import Checkpoint, Trained, restore, save_checkpoint
+from training.loop.folders import clean_up
+from training.loop.meter import Meter
+from training.loop.outputs import Outputs
+from training.loop.processes import on_main, say
+from training.loop.progress import open_reporter
+from training.loop.resume import check_progress, plain, same_held_out
+from training.loop.stopping import Stopped, StopSignals
+from training.loop.trackers import start_trackers, track_image
+from training.loop.watch import Diverged, Watch
 
 
 @dataclass

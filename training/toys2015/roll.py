@@ -21,7 +21,7 @@ from ddpm_space.notes.forward import beta_between, q_cumulative_sample, q_step, 
 from ddpm_space.notes.gaussian import log_density
 from ddpm_space.notes.reverse import beta_tilde, posterior_coefficients, q_posterior
 from ddpm_space.notes.thermo2015 import entropy_cumulative_gaussian, step_kl_gaussian
-from training.thermo2015_chain import Entropies, Term, ToyChain
+from training.toys2015.chain import Entropies, Term, ToyChain
 
 FIRST_ANGLE, LAST_ANGLE = 1.5 * math.pi, 4.5 * math.pi
 NODES_APART = 0.8

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, Features, IterableDataset, Value, load_dataset
 from datasets import Image as ImageFeature
 
-from training.hub_data import Load, find_on_hub, loading
-from training.pictures import DataError
+from training.data.hub_sets import Load, find_on_hub, loading
+from training.data.pictures import DataError
 
-BUNDLED = Path(__file__).resolve().parents[1] / "ddpm_space" / "assets" / "data" / "mnist_small"
+BUNDLED = Path(__file__).resolve().parents[2] / "ddpm_space" / "assets" / "data" / "mnist_small"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 SPLITS = ("train", "training", "test", "validation", "valid", "val", "dev", "eval")
 """Words in the names of files and folders that tell splits apart, as datasets reads them."""

@@ -14,10 +14,10 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from training.augmentation import chances, cut, flipped, scaled
-from training.picture_rows import RowsOnDisk, bytes_each, decoded, undecoded
-from training.pictures import DataError, Decoder
-from training.sources import image_column
+from training.data.augmentation import chances, cut, flipped, scaled
+from training.data.picture_rows import RowsOnDisk, bytes_each, decoded, undecoded
+from training.data.pictures import DataError, Decoder
+from training.data.sources import image_column
 
 
 class Pictures(Protocol):

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training.checkpoint import PROGRESS, Checkpoint, Damaged, checkpoints, read_checkpoint
 from training.config import ConfigError, TrainConfig
+from training.loop.checkpoint import PROGRESS, Checkpoint, Damaged, checkpoints, read_checkpoint
 
 HELD_OUT = ("eval_split", "eval_images", "eval_terms")
 """Options that decide which images the held-out figures are of: figures from before a change are not compared with those after it."""

@@ -24,14 +24,14 @@ from torch import Tensor
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import grid
 from ddpm_space.scheduler import NotesDDPMScheduler
-from training.card import model_card
 from training.config import TrainConfig
 from training.data import ImageStream, TrainingData
 from training.evaluate import EvaluationSettings, draw, evaluate_model
-from training.findings import FILE, Evaluation
-from training.heldout import HeldOut, held_out_bits, some
+from training.evaluation.findings import FILE, Evaluation
+from training.evaluation.heldout import HeldOut, held_out_bits, some
+from training.loop.stopping import StopSignals
 from training.model import count_parameters, save_pipeline
-from training.stopping import StopSignals
+from training.publishing.card import model_card
 
 PICTURE = "samples.png"
 """The last grid, in the model's folder."""

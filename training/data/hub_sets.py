@@ -15,7 +15,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx
 
-from training.pictures import DataError
+from training.data.pictures import DataError
 
 HUB_SECONDS = 10.0
 """How long the Hub may take to say that a data set is there."""

@@ -13,9 +13,9 @@ from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import grid, quantize
 from ddpm_space.sampling import SamplingSettings, sample
 from training.config import ConfigError
-from training.findings import Evaluation
-from training.memorisation import pixels
-from training.shares import share, together
+from training.evaluation.findings import Evaluation
+from training.evaluation.memorisation import pixels
+from training.evaluation.shares import share, together
 
 CHUNK = 128
 """Samples drawn at once; an eighth of them where an image has more than 64 x 64 pixels."""

@@ -9,12 +9,12 @@ import torch
 from datasets import Dataset, Features, IterableDataset, ReadInstruction
 
 from training.config import TrainConfig
-from training.hub_data import loading
-from training.image_sets import ImageSet, LooseImageSet, Pictures, read_table
-from training.picture_rows import processes_here, undecoded
-from training.pictures import DataError, Decoder
-from training.sources import Source, find_source, image_column, parts
-from training.stream import ImageStream
+from training.data.hub_sets import loading
+from training.data.image_sets import ImageSet, LooseImageSet, Pictures, read_table
+from training.data.picture_rows import processes_here, undecoded
+from training.data.pictures import DataError, Decoder
+from training.data.sources import Source, find_source, image_column, parts
+from training.data.stream import ImageStream
 
 __all__ = ["DataError", "ImageSet", "ImageStream", "LooseImageSet", "Pictures", "TrainingData", "load_images", "open_data"]
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.findings import Frechet, Recognised
-from training.frechet import Distance, FeatureNetwork, Reference
-from training.heldout import Rows
-from training.memorisation import LARGEST, Nearness, compare, nearest, pixels
-from training.shares import share, together
+from training.evaluation.findings import Frechet, Recognised
+from training.evaluation.frechet import Distance, FeatureNetwork, Reference
+from training.evaluation.heldout import Rows
+from training.evaluation.memorisation import LARGEST, Nearness, compare, nearest, pixels
+from training.evaluation.shares import share, together
 
 CONFIDENCE = 0.9
 BLOCK = 1000

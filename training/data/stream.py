@@ -14,9 +14,9 @@ from datasets import IterableDataset
 from datasets.distributed import split_dataset_by_node
 from torch import Tensor
 
-from training.augmentation import chances, cut, flipped, scaled
-from training.picture_rows import thread_count
-from training.pictures import DataError, Decoder, say_skipped
+from training.data.augmentation import chances, cut, flipped, scaled
+from training.data.picture_rows import thread_count
+from training.data.pictures import DataError, Decoder, say_skipped
 
 BLOCK = 64
 """Pictures read ahead together, in a thread of their own, while the network computes."""

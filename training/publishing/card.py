@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCardData
 
-from training.card_figures import TASK, figures_table, results, slug
 from training.config import TrainConfig
-from training.credits import credit_of
 from training.machine import describe
+from training.publishing.card_figures import TASK, figures_table, results, slug
+from training.publishing.credits import credit_of
 
 
 def command() -> str:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from training.config import ConfigError
-from training.folders import removed_folder, replaced_folder
+from training.loop.folders import removed_folder, replaced_folder
 from training.timesteps import TimestepSampler
 
 STATE, PROGRESS = "state.safetensors", "progress.json"

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from training.batches import Batch
-from training.stopping import StopSignals
+from training.loop.stopping import StopSignals
 
 
 class Diverged(RuntimeError):

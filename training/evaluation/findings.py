@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import Tensor
 
-from training.frechet import Distance
-from training.heldout import HeldOut
-from training.memorisation import Nearness
+from training.evaluation.frechet import Distance
+from training.evaluation.heldout import HeldOut
+from training.evaluation.memorisation import Nearness
 
 FILE = "evaluation.json"
 """Name of an evaluation's file in a model's folder."""

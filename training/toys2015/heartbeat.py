@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ddpm_space.notes.forward import beta_between
 from ddpm_space.notes.thermo2015 import entropy_cumulative_bits, log_null_bits, step_kl_bits
 from ddpm_space.notes.thermo2015_binomial import beta_erase, draw_bits, p_reverse_bits, q_cumulative_bits, q_step_bits
-from training.thermo2015_chain import Entropies, Term, ToyChain
+from training.toys2015.chain import Entropies, Term, ToyChain
 
 LENGTH, PERIOD, RATE = 20, 5, 0.2
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ddpm_space.bound import full_bound, mean_over_images
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.stratified import estimated_bound
-from training.shares import share, together
+from training.evaluation.shares import share, together
 
 PIXELS_A_CALL = 128 * 32 * 32
 """Pixels in one call of the network: 128 images of 32 x 32, one of 362 x 362."""
