@@ -103,6 +103,23 @@ def test_pictures_are_held_out_of_a_stream(files: Path, tmp_path: Path) -> None:
     assert data.held_out.images[:, 0, 0, 0].tolist() == [200, 201] and levels(data.train, 3) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("world", [2, 3, 4])
+@pytest.mark.parametrize("buffer", [1, 50])
+def test_no_process_learns_from_what_is_held_out_of_a_stream(files: Path, world: int, buffer: int) -> None:
+    for rank in range(world):
+        data = opened(files, rank=rank, world=world, shuffle_buffer=buffer, eval_images=10)
+        assert data.held_out.images[:, 0, 0, 0].tolist() == list(range(10))
+        seen = set(levels(data.train, 150))  # several passes
+        assert not seen & set(range(10)) and len(seen) >= 100 // world - 11
+
+
+def test_a_stream_that_would_be_held_out_whole_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "few.parquet", image=cells(*range(5)))
+    with pytest.raises(DataError, match="has 5 pictures, and eval_images = 5 would hold out all of them"):
+        opened(file, eval_images=5)
+    assert levels(opened(file, eval_images=4).train, 2) == [4, 4]
+
+
 def test_broken_pictures_in_a_stream(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = write(tmp_path / "x.parquet", image=[*cells(*range(5)), {"bytes": b"no image", "path": "bad.png"}, *cells(*range(6, 40))])
     with pytest.raises(DataError, match=r"bad.png.*skip_broken"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import torch
 from datasets import Dataset, Features, IterableDataset, ReadInstruction
+from datasets.distributed import split_dataset_by_node
 
 from training.config import TrainConfig
 from training.data.hub_sets import loading
@@ -91,7 +92,7 @@ def open_data(config: TrainConfig, *, rank: int = 0, world: int = 1) -> Training
     elif config.eval_images:
         # Of a small set no more than a tenth is given up; one picture alone would have no error bar.
         count = min(config.eval_images, len(table) // 10)
-        rows, held_rows = _drawn_out(rows, count if count >= 2 else 0, config.seed)
+        rows, held_rows = _drawn_out(rows, count if count >= min(2, config.eval_images) else 0, config.seed)
         notes.append(_about_held_out(config, source, len(held_rows), "drawn with the seed, "))
     memory = config.memory_limit_gb * 1e9 / processes_here()
     train = _read(config, table, source.name, rows, memory)
@@ -147,7 +148,11 @@ def _open_stream(config: TrainConfig, source: Source, rank: int, world: int) -> 
     stream = loading(lambda: _with_features(stream, source.name), what)
     column, notes = image_column(stream.features, config.image_column, source.name), [source.note] if source.note else []
     count, held_stream, held_name = config.eval_images, stream, f"{source.name}, held out of {config.dataset_split}"
-    if _has_own_split(config, source, stream):
+    # Shared out first: then each process leaves out as many of its own share, and all that are held out are among them. The other way round datasets
+    # shares out that number too, and the process that reads the first file learns from what is held out.
+    files, stream = stream.num_shards, split_dataset_by_node(stream, rank, world)
+    has_own_split = _has_own_split(config, source, stream)
+    if has_own_split:
         held_stream, held_name = source.open(config.eval_split, streaming=True), f"{source.name}, {config.eval_split}"
         count = max(config.eval_images, config.eval_samples)
     elif count:
@@ -156,15 +161,17 @@ def _open_stream(config: TrainConfig, source: Source, rank: int, world: int) -> 
     held_out = None
     if count:
         held_stream = undecoded(loading(lambda: _with_features(held_stream, held_name), what), column, config.channels)
-        rows = loading(lambda: list(held_stream.take(count)), what)
-        held_table = Dataset.from_list(rows, features=held_stream.features)
+        rows = loading(lambda: list(held_stream.take(count + 1)), what)
+        if len(rows) <= count and not has_own_split:
+            raise DataError(f"{what} has {len(rows):,} pictures, and eval_images = {count:,} would hold out all of them: lower it")
+        held_table = Dataset.from_list(rows[:count], features=held_stream.features)
         held_out = _read(config, held_table, held_name, None, config.memory_limit_gb * 1e9 / processes_here())
     stream = undecoded(stream, column, config.channels)
     if config.shuffle_buffer > 1:
         stream = stream.shuffle(seed=config.seed, buffer_size=config.shuffle_buffer)
-    if stream.num_shards % world:
+    if files % world:
         notes.append(
-            f"{source.name} has {stream.num_shards} files for {world} processes: each process reads all of them and keeps its share; "
+            f"{source.name} has {files} files for {world} processes: each process reads all of them and keeps its share; "
             "a number of files that the processes divide spares that"
         )
     decoder = Decoder(config.channels, config.resolution, config.crop)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import torch
 from datasets import IterableDataset
-from datasets.distributed import split_dataset_by_node
 from torch import Tensor
 
 from training.data.augmentation import chances, cut, flipped, scaled
@@ -39,9 +38,10 @@ class ImageStream:
     """One process's share of a stream, without end: after its last picture it begins anew, in another order.
 
     Args:
-        table: the stream, undecoded, already in the order it is to be read in. column: with the pictures. name: as in model cards.
+        table: this process's share of the stream, undecoded, already in the order it is to be read in. column: with the pictures. name: as in
+            model cards.
         seed: of the flips and crops. shuffle_buffer: how many pictures `table` is shuffled among; 0 or 1: it is not.
-        rank, world: this process, and how many there are; their pictures are disjoint.
+        rank, world: this process, and how many there are; their shares are disjoint.
     """
 
     table: IterableDataset
@@ -58,8 +58,7 @@ class ImageStream:
     def __post_init__(self) -> None:
         self.skipped = self.given = 0
         self._block, self._taken = BEGINNING, 0
-        share = split_dataset_by_node(self.table, self.rank, self.world)
-        self._reader = BlockReader(share, self.column, self.decoder, f"{self.name} (process {self.rank} of {self.world})", self.skip_broken)
+        self._reader = BlockReader(self.table, self.column, self.decoder, f"{self.name} (process {self.rank} of {self.world})", self.skip_broken)
         self._finalizer = weakref.finalize(self, self._reader.close)
 
     @property
