@@ -132,6 +132,7 @@ def test_without_a_split_pictures_are_taken_out_of_the_training_set(many: Path) 
     assert data.train.labels.tolist() == levels(data.train)
     assert "no split 'test' beside 'train'" in data.notes[0] and "10 of its pictures, drawn with the seed" in data.notes[0]
     assert len(opened(many, eval_images=64).held_out) == 10, "no more than a tenth"
+    assert len(opened(many, eval_images=1).held_out) == 1
     assert opened(many, eval_images=0).held_out is None and len(opened(many, eval_images=0).train) == 100
 
 
@@ -144,6 +145,20 @@ def test_folders_of_pictures_have_the_splits_that_their_first_folders_name(tmp_p
     assert data.train.labels.tolist() == [0, 1]
     with pytest.raises(DataError, match="no split 'validation': it has test, train"):
         opened(tmp_path, dataset_split="validation")
+
+
+def test_splits_are_known_in_capitals_and_files_that_are_no_pictures_are_told_of(tmp_path: Path) -> None:
+    for name in ("Training/a/1", "Training/b/2", "Testing/a/3"):
+        (tmp_path / f"{name}.png").parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.png").write_bytes(png(int(name[-1])))
+    with pytest.raises(DataError, match="no split 'train': it has testing, training"):
+        opened(tmp_path)
+    data = opened(tmp_path, dataset_split="training", eval_split="testing")
+    assert levels(data.train) == [1, 2] and levels(data.held_out) == [3] and not data.notes
+    for name in ("Training/a/4.HEIC", "Training/a/5.heic", "Training/notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    told = opened(tmp_path, dataset_split="training", eval_split="testing").notes
+    assert len(told) == 1 and told[0].startswith("3 files of ") and "are no pictures that can be read (.heic, .txt): left out" in told[0]
 
 
 @pytest.mark.parametrize("memory", [4.0, ON_DISK])

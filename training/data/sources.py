@@ -18,9 +18,9 @@ from training.data.hub_sets import Load, find_on_hub, loading
 from training.data.pictures import DataError
 
 BUNDLED = Path(__file__).resolve().parents[2] / "ddpm_space" / "assets" / "data" / "mnist_small"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
-SPLITS = ("train", "training", "test", "validation", "valid", "val", "dev", "eval")
-"""Words in the names of files and folders that tell splits apart, as datasets reads them."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jfif")
+SPLITS = ("train", "training", "test", "testing", "validation", "valid", "val", "dev", "eval", "evaluation")
+"""Words in the names of files and folders that tell splits apart, in small letters or capitals: those that datasets knows."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,17 @@ def _folder(path: Path) -> Source:
         table = _pictures([file for part in parts(split) for file in by_split.get(part, by_split.get("", []))], classes)
         return table.to_iterable_dataset(num_shards=min(len(table), 64)) if streaming else table
 
-    return Source(path.name, tuple(key for key in by_split if key), load)
+    other = [file for file in files if file.suffix.lower() not in SUFFIXES and file.is_file()]
+    kinds = ", ".join(sorted({file.suffix.lower() or file.name for file in other})[:8])
+    note = f"{len(other):,} files of {path.name} are no pictures that can be read ({kinds}): left out" if other else ""
+    return Source(path.name, tuple(key for key in by_split if key), load, note)
 
 
 def _by_split(files: list[Path], words: Callable[[Path], Sequence[str]]) -> dict[str, list[Path]]:
     """Files by the first word of theirs that names a split; all of them under "" where none has any."""
     found: dict[str, list[Path]] = {}
     for file in files:
-        found.setdefault(next((word for word in words(file) if word in SPLITS), ""), []).append(file)
+        found.setdefault(next((word.lower() for word in words(file) if word.lower() in SPLITS), ""), []).append(file)
     if len(found) > 1 and "" in found:  # beside named splits, the rest is what they were held out of
         found["train"] = sorted(found.get("train", []) + found.pop(""))
     return found
