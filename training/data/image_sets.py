@@ -156,7 +156,8 @@ def read_table(
     table = undecoded(table, column, decoder.channels)
     on_disk = RowsOnDisk(table, column, rows, decoder, name, skip_broken)
     if bytes_each(on_disk) * len(rows) > memory:
-        for number in torch.linspace(0, len(rows) - 1, 8).long().tolist():  # what is wrong with all of them is said now, not in mid-training
+        # What is wrong with all of them is said now, not in mid-training.
+        for number in torch.linspace(0, len(rows) - 1, 8, dtype=torch.float64).long().tolist():
             on_disk.read([number])
         return LooseImageSet(on_disk, labels, name, decoder.size, flip)
     square = torch.empty((len(rows), decoder.channels, decoder.size, decoder.size) if decoder.crop != "random" else 0, dtype=torch.uint8)

@@ -126,6 +126,6 @@ def bytes_each(on_disk: RowsOnDisk) -> float:
     decoder = on_disk.decoder
     if decoder.crop != "random":
         return decoder.channels * decoder.size**2
-    some = torch.linspace(0, len(on_disk) - 1, min(len(on_disk), 32)).long()
+    some = torch.linspace(0, len(on_disk) - 1, min(len(on_disk), 32), dtype=torch.float64).long()
     sizes = [picture.numel() for _, picture in decoded(replace(on_disk, rows=on_disk.rows[some], skip_broken=True))]
     return sum(sizes) / max(1, len(sizes))
