@@ -71,6 +71,9 @@ def test_small_sets_are_compared_as_far_as_they_go_and_the_rest_is_said() -> Non
     assert few.frechet.to_held_out is not None and few.frechet.floor_held_out is not None and few.frechet.floor_held_out.n == 40
     assert [nearness.real_n for nearness in few.memorisation] == [10, 10]
     assert any("the floor of the distance to the training set is that of 40 training images to the others" in note for note in few.notes)
+    none_left = judge(samples, InMemory(noise(42, 1)), InMemory(noise(10, 2)), few_features())
+    assert none_left.frechet.to_train is not None and none_left.frechet.floor_train is None
+    assert any("the floor of the distance to the training set is not known" in note for note in none_left.notes)
     fewer = judge(samples, InMemory(noise(3, 1)), None, few_features())
     assert (fewer.frechet.to_train, fewer.frechet.floor_train, fewer.memorisation) == (None, None, ())
     assert any("there are 3 training images: no distance to them" in note for note in fewer.notes)

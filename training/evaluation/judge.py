@@ -143,9 +143,10 @@ def _distances(
     floor: tuple[Tensor, Tensor] = (inside, real)
     if len(real) < n and len(inside):
         floor = others, stand_in
+        is_known = len(others) > network.size
         notes.append(
-            f"there are {len(outside):,} held-out images, fewer than samples: the floor of the distance to the training set is that of {n:,} "
-            "training images to the others"
+            f"there are {len(outside):,} held-out images, fewer than samples: the floor of the distance to the training set is "
+            + (f"that of {n:,} training images to the others" if is_known else "not known: too few training images could stand in")
         )
     pairs = [(inside, own), floor, (outside, own), (outside, stand_in if len(stand_in) == n else stand_in[:0])]
     jobs: list[Callable[[], Distance | None]] = [partial(_distance, reference, features) for reference, features in pairs]
