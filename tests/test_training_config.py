@@ -141,6 +141,7 @@ def test_choices_are_what_the_parts_that_use_them_know() -> None:
         ({"eval_steps": 5}, "eval_steps = 5, but eval_samples = 0"),
         ({"features": "mnist"}, "features = mnist, but eval_samples = 0"),
         ({"train_images": 100, "gradient_accumulation_steps": 2}, "less than one step of 128 images (batch_size x gradient_accumulation_steps)"),
+        ({"lr_schedule": "constant", "lr_warmup_steps": 500}, "lr_warmup_steps = 500, but lr_schedule = constant has no warm-up"),
         ({"trackers": ["wandb", "wandb"]}, "names wandb twice"),
         ({"tracker_project": "faces"}, "tracker_project = faces, but nothing is tracked"),
     ],
@@ -156,6 +157,7 @@ def test_options_that_look_alike_and_agree_are_accepted() -> None:
     make_config({"streaming": True, "shuffle_buffer": 5, "flip": True, "dataset": "user/pictures", "dataset_revision": "main"})
     make_config({"resume": "latest", "init_from": "bundled"})  # one command starts a run and goes on with it; the network's shape is init_from's
     make_config({"variance": "learned_range", "vlb_weight": 0.01, "beta_schedule": "linear", "beta_end": 0.05})
+    make_config({"lr_schedule": "constant", "lr_warmup_steps": 0})
     make_config({"dataset_split": "test", "eval_split": "none_such", "eval_samples": 500, "features": "mnist", "eval_steps": 10})
 
 
@@ -206,8 +208,9 @@ def test_files_that_are_no_config(tmp_path: Path) -> None:
             read_preset(str(file))
     with pytest.raises(ConfigError, match=r"presets cifar10, fashion_mnist, mnist, quick"):
         read_preset("no_such_preset")
-    with pytest.raises(ConfigError, match=r"there is no file"):
-        read_preset(str(tmp_path / "mnist.yaml"))
+    for missing in (str(tmp_path / "mnist.yaml"), "mnist.json", "mnist.2"):
+        with pytest.raises(ConfigError, match=r"there is no file"):
+            read_preset(missing)
 
 
 def test_a_preset_holds_only_what_differs_from_the_defaults_or_names_the_run() -> None:

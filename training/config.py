@@ -120,7 +120,9 @@ class TrainConfig:
     sample_images: int = option(64, "pictures in a grid", above=0)
     sample_steps: int = option(50, "reverse steps of a grid", above=0)
 
-    eval_split: str = option("test", "the split held out; a set without it gives up eval_images pictures of its training split", section="Evaluation")
+    eval_split: str = option(
+        "test", "the split held out; a set without it gives up eval_images pictures of its training split, at most a tenth", section="Evaluation"
+    )
     eval_every: int = option(0, "images between two evaluations; 0 for the end only", at_least=0)
     eval_images: int = option(64, "held-out images whose bits/dim are estimated; 0 for none", at_least=0)
     eval_terms: int = option(99, "network evaluations for each of them", above=0)
@@ -160,7 +162,8 @@ def read_preset(path: str) -> dict[str, Any]:
         ConfigError: no such file or preset, or not a mapping.
     """
     file = Path(path) if Path(path).is_file() else PRESETS / Path(path).with_suffix(".yaml").name
-    if not file.is_file() or (file.parent == PRESETS and Path(path).parent.name not in ("", "configs")):
+    is_preset = Path(path).parent.name in ("", "configs") and Path(path).suffix in ("", ".yaml", ".yml")
+    if not file.is_file() or (file.parent == PRESETS and not is_preset):
         raise ConfigError(f"there is no file '{path}': give a YAML file or one of the presets {', '.join(_presets())}")
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}

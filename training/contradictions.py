@@ -38,6 +38,9 @@ def _run(config: TrainConfig) -> Iterator[str]:
         yield f"train_images = {config.train_images} is less than one step of {step} images (batch_size{factors}): raise it or lower batch_size"
     if config.sample_steps > config.num_train_timesteps:
         yield f"sample_steps = {config.sample_steps} but the chain has {config.num_train_timesteps}: use at most as many"
+    if config.lr_schedule == "constant" and config.lr_warmup_steps:
+        for given in _changed(config, "lr_warmup_steps"):
+            yield f"{given}, but lr_schedule = constant has no warm-up: use constant_with_warmup, or leave it out"
     if not config.trackers:
         for given in _changed(config, "tracker_project"):
             yield f"{given}, but nothing is tracked: name trackers, or leave it out"
