@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from picture_files import cells, write
 
 from ddpm_space.bound import Bound
 from ddpm_space.schedule import NoiseSchedule
@@ -106,6 +108,7 @@ def test_the_script_measures_writes_reads_and_estimates(tmp_path: Path, capsys: 
     bits_per_dim.main(["--images", "2", "--output", str(path)])
     printed = capsys.readouterr().out
     assert "bits/dim on 2 images, all 5 terms" in printed and "variance fixed_small" in printed
+    assert printed.startswith("data: mnist_small (bundled), split 'test'") and "note:" not in printed
     bits_per_dim.main(["--table", str(path), "--resamples", "3"])
     again = capsys.readouterr().out
     assert "weights_sha256" in again and "drawn 3 times" in again
@@ -117,6 +120,20 @@ def test_the_script_measures_writes_reads_and_estimates(tmp_path: Path, capsys: 
         )
     bits_per_dim.main(["--images", "2", "--estimate", "3", "--variance", "fixed_large"])
     assert "estimated from 3 terms an image" in capsys.readouterr().out
+
+
+def test_the_variance_is_the_networks_own_and_images_that_may_have_been_trained_on_are_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = bits_per_dim.load("bundled:mnist")
+    network = model.denoiser.network
+    learned = replace(model.denoiser, with_variance=lambda x_t, t: torch.cat([network(x_t, t), torch.zeros_like(x_t)], dim=1))
+    monkeypatch.setattr(bits_per_dim, "load", lambda source, device: replace(model, denoiser=learned))
+    file = write(tmp_path / "all.parquet", image=cells(*range(4)))
+    bits_per_dim.main(["--images", "2", "--estimate", "3", "--dataset", str(file)])
+    printed = capsys.readouterr().out
+    assert "variance learned_range" in printed and "all.parquet, split 'test'" in printed
+    assert "these data have no splits, and nothing shows that the images were not trained on" in printed
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from ddpm_space.pipeline_folder import MAIN_WEIGHTS
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.stratified import BoundEstimate, Strata, estimate, estimated_bound
 from training.data import ImageSet, load_images
+from training.data.sources import find_source
 
 CONFIDENCE_95 = 1.959964
 SHOWN_RATES = 12
@@ -193,7 +194,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dataset", default="bundled", help="'bundled', a parquet file, a folder, or the id of a data set on the Hub")
     parser.add_argument("--split", default="test")
     parser.add_argument("--images", type=int, default=128, help="how many, chosen at random by --seed")
-    parser.add_argument("--variance", choices=BOUND_VARIANCES, default="fixed_small")
+    parser.add_argument("--variance", choices=BOUND_VARIANCES, help="default: what the network learned, else fixed_small")
     parser.add_argument("--no_clip", action="store_true", help="leave the predicted x_0 unclipped")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -229,7 +230,11 @@ def _run(chosen: argparse.Namespace) -> None:
         return
     model = load(chosen.model, device=chosen.device)
     x_0, images, rows = held_out(model, chosen.dataset, chosen.split, chosen.images, chosen.seed)
-    x_0, settings = x_0.to(chosen.device), {"variance": chosen.variance, "clip_x0": not chosen.no_clip, "seed": chosen.seed}
+    print(f"data: {images.name}, split '{chosen.split}'")
+    if Path(chosen.dataset).expanduser().exists() and not find_source(chosen.dataset).splits:
+        print("note: these data have no splits, and nothing shows that the images were not trained on")
+    variance = chosen.variance or ("fixed_small" if model.denoiser.with_variance is None else "learned_range")
+    x_0, settings = x_0.to(chosen.device), {"variance": variance, "clip_x0": not chosen.no_clip, "seed": chosen.seed}
     if chosen.estimate is not None:
         print(report_estimate(estimated_bound(model.denoiser, x_0, evaluations=chosen.estimate, **settings)))
         return
