@@ -61,8 +61,10 @@ def test_time_follows_the_speed_of_real_steps(monkeypatch: pytest.MonkeyPatch) -
         return images / 50
 
     monkeypatch.setattr(dry_run, "_step_seconds", take)
+    monkeypatch.setattr(dry_run, "_forward_seconds", lambda config, unet, accelerator, images: images / 2)
     text = report(make_config(options(train_images=360_000)))
     assert "2.0 hours for 360,000 images in 36,000 steps" in text and "50 images/s (measured" in text and tried == [10]
+    assert "about 8 s for grids and evaluation (16 forward passes of one image, in float32)" in text
     cost = network_cost(build_unet(make_config(options())))
     assert f"{50 * cost.training_flops / RATE:.0%} of the 1,000 GFLOP/s" in text and f"{RATE / cost.training_flops:,.4g} images/s" in text
 

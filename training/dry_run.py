@@ -42,9 +42,11 @@ USUAL_UTILISATION = 0.3
 
 @dataclass(frozen=True)
 class Speed:
-    """Images/s of all processes, where the number comes from, and the memory at the peak of a trial with a whole batch, in bytes."""
+    """How fast, on all processes: images/s in training, forward passes of one image/s in evaluation; where the numbers come from, and the memory at
+    the peak of a trial with a whole batch, in bytes."""
 
     images_per_second: float
+    forwards_per_second: float
     source: str
     peak: int | None = None
 
@@ -65,9 +67,9 @@ def report(config: TrainConfig) -> str:
     memory = cost.memory(config.batch_size, accelerator.num_processes)
     fits = sum(memory.values()) <= _free_memory(accelerator)
     speed = _measured(config, unet, cost, accelerator, rate) if fits else None
-    speed = speed or Speed(
-        USUAL_UTILISATION * rate / cost.training_flops, f"assumed: {USUAL_UTILISATION:.0%} of the matrix-product rate, not measured"
-    )
+    if speed is None:
+        source = f"assumed: {USUAL_UTILISATION:.0%} of the matrix-product rate, not measured"
+        speed = Speed(USUAL_UTILISATION * rate / cost.training_flops, USUAL_UTILISATION * rate / cost.forward_flops, source)
     sections = [
         _network(unet, cost),
         _memory(config, memory, speed.peak, accelerator),
@@ -122,13 +124,13 @@ def _time(config: TrainConfig, settings: EvaluationSettings, cost: Cost, speed: 
     steps = math.ceil(config.train_images / _images_a_step(config, accelerator))
     forwards = _other_forwards(config, settings)
     training = _duration(config.train_images / speed.images_per_second)
-    beside = _duration(forwards * cost.forward_flops / cost.training_flops / speed.images_per_second)
+    beside = _duration(forwards / speed.forwards_per_second)
     used, most = utilisation(speed.images_per_second, cost.training_flops, rate), rate / cost.training_flops
     plural = "s" if steps > 1 else ""
     number_format = str(DTYPES[accelerator.mixed_precision]).removeprefix("torch.")
     return (
         f"Time: {training} for {config.train_images:,} images in {steps:,} step{plural}, and about {beside} for grids and evaluation "
-        f"({forwards:,} forward passes of one image)\n"
+        f"({forwards:,} forward passes of one image, in float32)\n"
         f"  {speed.images_per_second:,.4g} images/s ({speed.source})\n"
         f"  {used:.0%} of the {rate / 1e9:,.0f} GFLOP/s measured in products of large {number_format} matrices on {_where(accelerator)}, "
         f"at which it would be {most:,.4g} images/s"
@@ -151,12 +153,29 @@ def _measured(config: TrainConfig, unet: UNet2DModel, cost: Cost, accelerator: A
         return None
     try:
         seconds = _step_seconds(config, unet, accelerator, images)
+        forward = _forward_seconds(config, unet, accelerator, images)
     except torch.OutOfMemoryError:
         return None
     fewer = f", {images} instead of {config.batch_size} images at a time" if images < config.batch_size else ""
     words = "measured: forward, backward and update of the real network, without data" + (", not compiled" if config.compile else "")
     peak = None if fewer else _peak_memory(accelerator)
-    return Speed(accelerator.num_processes * images / seconds, words + fewer, peak)
+    together = accelerator.num_processes * images
+    return Speed(together / seconds, together / forward, words + fewer, peak)
+
+
+def _forward_seconds(config: TrainConfig, unet: UNet2DModel, accelerator: Accelerator, images: int) -> float:
+    """The median of forward passes as grids and evaluations make them: in float32, whatever the training computes in."""
+    unet = unet.to(accelerator.device).eval()
+    x_t = torch.randn(images, config.channels, config.resolution, config.resolution, device=accelerator.device)
+    t = torch.zeros(images, dtype=torch.int64, device=accelerator.device)
+    taken: list[float] = []
+    begin = time.monotonic()
+    while not taken or (time.monotonic() - begin < TRIAL_SECONDS / 3 and len(taken) < 50):
+        start = time.monotonic()
+        with torch.no_grad():
+            unet(x_t, t).sample.sum().item()  # waits for an accelerator to finish
+        taken.append(time.monotonic() - start)
+    return statistics.median(taken[1:] or taken)
 
 
 def _step_seconds(config: TrainConfig, unet: UNet2DModel, accelerator: Accelerator, images: int) -> float:
