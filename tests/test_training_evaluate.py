@@ -19,10 +19,12 @@ from training_runs import TINY, new_processes
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import quantize
 from ddpm_space.schedule import NoiseSchedule
+from training import evaluate
 from training.config import ConfigError, make_config
 from training.data import ImageSet, load_images
 from training.evaluate import EvaluationSettings, evaluate_model
-from training.evaluation.findings import Evaluation
+from training.evaluation.findings import Evaluation, Frechet
+from training.evaluation.judge import Judgement
 from training.evaluation.samples import draw
 from training.loop.outputs import Outputs
 from training.model import build_scheduler, build_unet
@@ -87,11 +89,22 @@ def test_what_is_not_a_number_is_null_in_json_and_a_failed_save_leaves_the_old_f
     assert (tmp_path / "e.json").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_is_not_asked_for_is_not_measured(digits: tuple[ImageSet, ImageSet]) -> None:
+def test_what_is_not_asked_for_is_not_measured(digits: tuple[ImageSet, ImageSet], capsys: pytest.CaptureFixture[str]) -> None:
     nothing = evaluate_model(shrinking(), EvaluationSettings(images=0, samples=0), *digits, shape=SHAPE)
     assert (nothing.held_out, nothing.train, nothing.frechet, nothing.recognised, nothing.memorisation) == (None, None, None, None, ())
+    assert capsys.readouterr().err == ""
     streamed = evaluate_model(shrinking(), EvaluationSettings(images=2, terms=5), None, digits[1], shape=SHAPE)
+    assert capsys.readouterr().err == "evaluating: about 10 forward passes of one image, the work of training on 3\n"
     assert streamed.held_out is not None and streamed.train is None
+
+
+def test_samples_that_leave_learned_variances_aside_are_said_to(digits: tuple[ImageSet, ImageSet], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "judge", lambda *_, **__: Judgement(Frechet("", "", None, None, None, None), None, (), ("last",), None))
+    settings = EvaluationSettings(images=0, samples=2, steps=1, features="mnist")
+    learned = replace(shrinking(), with_variance=lambda x_t, t: torch.cat([x_t, x_t], dim=1))
+    for denoiser, notes in ((shrinking(), 1), (learned, 2)):
+        found = evaluate_model(denoiser, settings, *digits, shape=SHAPE)
+        assert len(found.notes) == notes and ("beta_tilde, not with the learned ones" in found.notes[0]) is (notes == 2)
 
 
 def test_a_run_in_bf16_is_judged_by_the_weights_that_it_saves(tmp_path: Path) -> None:

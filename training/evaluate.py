@@ -27,6 +27,7 @@ from ddpm_space.denoiser import Denoiser
 from ddpm_space.errors import TextError
 from training.classifier import CLASSIFIERS, NUM_FEATURES
 from training.config import FEATURES, ConfigError, TrainConfig, make_config, read_preset
+from training.cost import TRAINING_FORWARDS
 from training.data import DataError, ImageStream, open_data
 from training.data.sources import find_source
 from training.evaluation.findings import Evaluation
@@ -34,7 +35,7 @@ from training.evaluation.frechet import INCEPTION_FEATURES, chosen_features, loa
 from training.evaluation.heldout import HeldOut, Rows, held_out_bits, some
 from training.evaluation.judge import judge
 from training.evaluation.samples import check_writable, draw, save_pictures
-from training.loop.processes import start_processes
+from training.loop.processes import say, start_processes
 
 DATA_OPTIONS = ("dataset", "streaming", "crop", "flip", "skip_broken", "memory_limit_gb", "eval_images", "seed")
 PARTS_OF_A_SET = ("dataset_config", "dataset_revision", "dataset_split", "image_column", "eval_split")
@@ -102,6 +103,11 @@ def evaluate_model(
         notes: what else should be said beside the figures, such as where the held-out images come from.
     """
 
+    sets = sum(data is not None for data in (train, held_out))
+    forwards = sets * settings.images * min(settings.terms, len(denoiser.schedule)) + settings.samples * settings.steps
+    if forwards:
+        say(f"evaluating: about {forwards:,} forward passes of one image, the work of training on {forwards // TRAINING_FORWARDS:,}")
+
     def bits(data: Rows | None) -> HeldOut | None:
         if data is None or not settings.images:
             return None
@@ -113,13 +119,14 @@ def evaluate_model(
         return evaluation
     x = draw(denoiser, shape, settings.samples, num_steps=settings.steps, seed=settings.seed, device=device, rank=rank, world=world)
     network = load_features(settings.features, str(device))
+    drawn = ["the samples are drawn with the fixed variance beta_tilde, not with the learned ones"] if denoiser.with_variance else []
     judgement = judge(x, train, held_out, network, seed=settings.seed, flip=settings.flip, rank=rank, world=world)
     return replace(
         evaluation,
         frechet=judgement.frechet,
         recognised=judgement.recognised,
         memorisation=judgement.memorisation,
-        notes=(*evaluation.notes, *judgement.notes),
+        notes=(*evaluation.notes, *drawn, *judgement.notes),
         samples=x,
         neighbours=judgement.neighbours,
     )
