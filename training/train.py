@@ -18,6 +18,7 @@ if not __package__:  # started as a file: Python then looks for modules beside t
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from training.config import ConfigError, TrainConfig, parse
+from training.cpu_forms import suit_cpu
 
 if __name__ == "__main__":  # before anything heavy is imported: --help and a mistake are answered at once
     try:
@@ -61,6 +62,8 @@ class Trainer:
         self.accelerator = accelerator = start_processes(config)
         set_seed(config.seed)  # the same weights on every process
         unet = build_unet(config)
+        if accelerator.device.type == "cpu":
+            suit_cpu(unet)
         on_main(accelerator, lambda: prepare_folder(Path(config.output_dir)))
         self.checkpoint = choose_checkpoint(Path(config.output_dir), config.resume, say)
         if self.checkpoint:

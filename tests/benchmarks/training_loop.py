@@ -130,16 +130,14 @@ def print_floor(mode: str, fastest: float, threads: int) -> None:
     import torch
 
     from training.config import make_config
-    from training.cost import forward_flops, matmul_rate, utilisation
+    from training.cost import matmul_rate, network_cost, utilisation
     from training.model import build_unet
 
     torch.set_num_threads(threads)
-    flops = 3 * forward_flops(build_unet(make_config({})), (1, 28, 28))
-    rate = matmul_rate(torch.device("cpu"), torch.bfloat16 if MODES[mode][0] == "bf16" else torch.float32)
-    share = utilisation(fastest, flops, rate)
-    print(
-        f"\n{mode}: {flops / 1e9:.2f} GFLOP an image at {rate / 1e9:.0f} GFLOP/s: {rate / flops:.0f} images/s at most, of which ours has {share:.0%}"
-    )
+    flops = network_cost(build_unet(make_config({}))).training_flops
+    rate = matmul_rate("cpu", torch.bfloat16 if MODES[mode][0] == "bf16" else torch.float32)
+    most, share = rate / flops, utilisation(fastest, flops, rate)
+    print(f"\n{mode}: {flops / 1e9:.2f} GFLOP an image at {rate / 1e9:.0f} GFLOP/s are {most:.0f} images/s at most; ours has {share:.0%} of that")
 
 
 def main() -> None:
