@@ -76,6 +76,11 @@ CARDS = {
 }
 
 
+def test_the_card_before_the_first_step_credits_the_bundled_images() -> None:
+    text = CARDS["planned"]()
+    assert "# DDPM on mnist_small (bundled)" in text and ModelCard(text).data.license == "cc-by-sa-3.0"
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_is_whole_and_its_metadata_follow_the_hubs_rules(name: str) -> None:
     text = CARDS[name]()
@@ -148,7 +153,11 @@ def test_the_licence_is_the_data_sets_where_it_is_known(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert ModelCard(card({"dataset": "someone/cats"}, data_name="cats")).data.datasets is None, "a folder here is no id on the Hub"
     assert credit_of("Fashion-MNIST") is credit_of("fashion_mnist") is not credit_of("mnist_small (bundled)")
-    assert credit_of("flowers") is None
+    assert (
+        credit_of("mnist_small (bundled)") is credit_of("mnist/train-00.parquet") is credit_of("MNIST_png") is credit_of("ylecun/mnist") is not None
+    )
+    for other in ("flowers", "someone/emnist", "medmnist", "chinese-mnist", "mnist_corrupted", "cifar100", "ada/fashion-products", "mnist/cats"):
+        assert credit_of(other) is None, "another data set, with terms of its own"
 
 
 def test_neither_card_nor_options_name_folders_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

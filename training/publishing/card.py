@@ -103,7 +103,7 @@ def planned_card(config: TrainConfig, started: str) -> str:
     Args:
         started: date and time, as the reader shall see it.
     """
-    name = _local(config.dataset)
+    name = "mnist_small (bundled)" if config.dataset == "bundled" else _local(config.dataset)
     sections = [
         f"# DDPM on {name}",
         f"**This model is being trained: the run began {started}, and its weights are not here yet.** They will be a plain diffusers "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -15,7 +16,7 @@ class Credit:
 
 
 CREDITS = {
-    "fashion": Credit(
+    "fashionmnist": Credit(
         "mit",
         "The images are Fashion-MNIST, by Han Xiao, Kashif Rasul and Roland Vollgraf (Zalando Research), under the "
         "[MIT licence](https://github.com/zalandoresearch/fashion-mnist/blob/master/LICENSE).",
@@ -34,10 +35,22 @@ CREDITS = {
         "A. Krizhevsky. Learning multiple layers of features from tiny images. Technical report, University of Toronto, 2009.",
     ),
 }
-"""Credits by a word in the data set's name, the more special word first: Fashion-MNIST is another set than MNIST, under another licence."""
+"""Credits by the data set's name in small letters and digits."""
+
+COPIES = re.compile(r"(784|small|original|train|test|png|jpg|images|bundled|parquet)*")
+"""What may follow the name of a set without making it another one."""
 
 
 def credit_of(name: str) -> Credit | None:
-    """Find the credit of a data set by its name, None for one that is not known here."""
-    plain = name.lower().replace("-", "").replace("_", "")
-    return next((credit for word, credit in CREDITS.items() if word in plain), None)
+    """Find the credit of a data set by its name, None for one that is not known here: EMNIST and CIFAR-100 are not MNIST and CIFAR-10.
+
+    Args:
+        name: as `open_data` gives it: an id of the Hub, a folder, or "folder/file.parquet".
+    """
+    folder, _, last = name.lower().rpartition("/")
+    for part in [last, folder] if last.endswith(".parquet") else [last]:
+        plain = re.sub(r"[^a-z0-9]", "", part)
+        for known, credit in CREDITS.items():
+            if plain.startswith(known) and COPIES.fullmatch(plain, len(known)):
+                return credit
+    return None
