@@ -124,6 +124,9 @@ def test_a_hub_that_is_down_is_told_from_a_set_that_is_missing(hub: HubServer, m
     data = opened("alice/digits")
     assert "does not answer (ConnectError)" in data.notes[0]
     assert "not in the cache" in refused("alice/other")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    hub.fault(status=503, times=math.inf)
+    assert "does not answer (status 503): alice/digits is read from the cache" in opened("alice/digits").notes[0]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE is set: alice/digits is read from the cache" in opened("alice/digits").notes[0]
 

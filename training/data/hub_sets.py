@@ -12,7 +12,7 @@ import huggingface_hub
 from datasets import Dataset, IterableDataset, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import HfApi
-from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import httpx
 
 from training.data.pictures import DataError
@@ -60,6 +60,10 @@ def _silence(source: str, revision: str | None) -> str:
         return "HF_HUB_OFFLINE is set"
     except httpx.TransportError as error:
         return f"{api.endpoint} does not answer ({type(error).__name__})"
+    except HfHubHTTPError as error:
+        if error.response.status_code < 500:
+            raise
+        return f"{api.endpoint} does not answer (status {error.response.status_code})"
     return ""
 
 
