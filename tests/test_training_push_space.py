@@ -43,7 +43,7 @@ def clone(tmp_path: Path) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("stays")
     (root / "docs" / "page.png").write_text("a picture")
-    links = "![The page](docs/page.png) [training](training/train.py) [diffusers](https://github.com/huggingface/diffusers) [app](app.py)"
+    links = "![The page](docs/page.png) [training](training/train.py#main) [diffusers](https://github.com/huggingface/diffusers) [app](app.py)"
     shutil.copy(ROOT / "README.md", root / "README.md")
     text = (root / "README.md").read_text(encoding="utf-8")
     (root / "README.md").write_text(text[: text.index("---", 4) + 4] + links + "\n", encoding="utf-8")
@@ -93,15 +93,23 @@ def test_a_second_push_sends_what_changed_and_removes_what_is_gone(hub: HubServe
     assert len(hub.repository("alice/page", "space").commits) == 3
 
 
-def test_a_space_serves_the_model_that_it_is_given(hub: HubServer, clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    revision = hub.add("alice/digits", {"README.md": b"---\nlicense: mit\n---\n"}, private=True)
+def test_a_space_serves_the_model_that_it_is_given(hub: HubServer, clone: Path, tiny_pipeline: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    revision = hub.add("alice/digits", tiny_pipeline, private=True)
     push_space("alice/page", model=f"alice/digits@{revision}", private=True, api=hub.api(), root=clone)
     space = hub.repository("alice/page", "space")
     assert space.private and space.variables["DDPM_SPACE_MODEL"]["value"] == f"alice/digits@{revision}"
     assert "give the Space a secret HF_TOKEN" in capsys.readouterr().err
     with pytest.raises(HubError, match="shows no 'alice/lost'"):
         push_space("alice/other", model="alice/lost", api=hub.api(), root=clone)
+    hub.add("google/ddpm", {"model_index.json": b"{}", "diffusion_pytorch_model.bin": b"x"})
+    with pytest.raises(HubError, match=r"could not serve it: .* only as pickle files"):
+        push_space("alice/other", model="google/ddpm", api=hub.api(), root=clone)
+    with pytest.raises(HubError, match="no pull request can propose"):
+        push_space("alice/page", model="alice/digits", create_pr=True, api=hub.api(), root=clone)
     assert ("space", "alice/other") not in hub.store.repositories
+    hub.add("alice/digits", tiny_pipeline, gated=True)
+    push_space("alice/page", model="alice/digits", private=True, api=hub.api(), root=clone)
+    assert "'alice/digits' is gated: give the Space a secret" in capsys.readouterr().err
 
 
 def test_a_pull_request_leaves_the_space_as_it_is(hub: HubServer, clone: Path) -> None:

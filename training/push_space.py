@@ -20,6 +20,7 @@ if not __package__:  # started as a file: Python then looks for modules beside t
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+from ddpm_space.pipeline_folder import ModelError, check_names
 from training.publishing.commit import HubError, Operation, commit, explained, ready_to_write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +29,7 @@ PACKAGE = "ddpm_space"
 NOT_SHOWN = (f"{PACKAGE}/assets/data/", f"{PACKAGE}/assets/classifiers/")
 """Parts of the package that only the training scripts read."""
 
-LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#:]+)\)")
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#:]+)(?:#[^)]*)?\)")
 VARIABLE = "DDPM_SPACE_MODEL"
 
 
@@ -76,14 +77,22 @@ def push_space(
     Returns:
         the Space's address, or the pull request's.
     Raises:
-        HubError: no token, not allowed to write, no such model, not reachable.
+        HubError: no token, not allowed to write, no such model, or none that the page can serve, not reachable.
     """
+    if model and create_pr:
+        raise HubError("--model sets a variable of the Space, at once, which no pull request can propose: leave out --model or --create_pr")
     api, files = api or HfApi(), space_files(root)
     if model:
         name, _, revision = model.partition("@")
         with explained(api, name):
-            if api.model_info(name, revision=revision or None).private:
-                print(f"'{name}' is private: give the Space a secret HF_TOKEN with a token that may read it, in its settings.", file=sys.stderr)
+            served = api.model_info(name, revision=revision or None)
+        try:
+            check_names({sibling.rfilename for sibling in served.siblings or ()}, model)
+        except ModelError as error:
+            raise HubError(f"the Space could not serve it: {error}") from error
+        if served.private or served.gated:
+            kind = "private" if served.private else "gated"
+            print(f"'{name}' is {kind}: give the Space a secret HF_TOKEN with a token that may read it, in its settings.", file=sys.stderr)
     with explained(api, repo_id):
         ready_to_write(api, repo_id, private=private, repo_type="space")
 
