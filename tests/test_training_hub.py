@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
@@ -113,6 +113,7 @@ def test_a_model_that_is_there_keeps_its_card_until_the_new_one_replaces_it(hub:
         "model_index.json": b"{}",
         MAIN: b"old",
         "unet/diffusion_pytorch_model.old.safetensors": b"x",
+        "unet/diffusion_pytorch_model.bin": b"x",
         "figure.svg": b"mine",
     }
     hub.add("alice/tiny", old)
@@ -185,6 +186,27 @@ def test_one_pull_request_takes_the_proof_the_push_and_what_a_resumed_run_pushes
     assert resumed.push(model, "second") == address
     repository = hub.repository("bob/tiny")
     assert set(repository.refs) == {"main", "refs/pr/1"} and set(repository.files("refs/pr/1")) == PUSHED and set(repository.files()) == {"README.md"}
+
+
+def test_a_pull_request_that_is_open_is_a_revision(hub: HubServer, model: Path) -> None:
+    card = b"---\nlicense: mit\n---\n"
+    hub.add("alice/tiny", {"a.txt": b"a"})
+    hub.api("other").upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id="alice/tiny", create_pr=True)
+    assert Publisher(config(model, hub_revision="refs/pr/1"), hub.api()).push(model, "x") == f"{hub.url}/alice/tiny/tree/refs/pr/1"
+    assert set(hub.repository("alice/tiny").files("refs/pr/1")) >= PUSHED and not hub.asked("/branch/")
+
+
+def test_a_note_of_a_pull_request_that_was_cut_short_stops_no_run(hub: HubServer, model: Path) -> None:
+    hub.add("bob/tiny", {"README.md": b"---\nlicense: mit\n---\n"})
+    for cut in ("", '{"endpoint": ', "[]", "{}"):
+        (model.parent / "hub.json").write_text(cut)
+        publisher = Publisher(config(model, hub_model_id="bob/tiny", hub_create_pr=True), hub.api())
+        assert publisher.prove() == publisher.push(model, "x")
+
+
+def test_the_command_is_one_that_windows_reads_too(hub: HubServer, model: Path) -> None:
+    publisher = Publisher(config(model), hub.api())
+    assert publisher._command(PureWindowsPath("runs\\tiny\\model")).startswith("python -m training.hub --model runs/tiny/model ")
 
 
 def test_a_commit_that_fails_in_passing_is_made_once(hub: HubServer, model: Path) -> None:

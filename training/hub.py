@@ -41,6 +41,9 @@ PUSHED = (
 )
 """The files of a model folder that belong on the Hub: nothing else is sent, and what a repository has of these and the folder lacks is removed."""
 
+PICKLED = "unet/diffusion_pytorch_model*.bin"
+"""The weights of an older model in another form, which go with it: a reader that prefers them would see the old model."""
+
 NOTICE = "TRAINING.md"
 """Says in a repository which holds a model already that a run which will replace it has begun."""
 
@@ -100,7 +103,7 @@ class Publisher:
         if self.ready:
             return
         ready_to_write(self.api, self.repo_id, private=self.config.hub_private)
-        if self.config.hub_revision and not self.config.hub_create_pr:
+        if self.config.hub_revision and not self.config.hub_create_pr and not self.config.hub_revision.startswith("refs/"):
             self.api.create_branch(self.repo_id, branch=self.config.hub_revision, exist_ok=True)
         self.ready = True
 
@@ -108,8 +111,11 @@ class Publisher:
         """The pull request that this run has opened: its revision and url; empty if there is none."""
         if not self.config.hub_create_pr or not self.memory.is_file():
             return {}
-        known = json.loads(self.memory.read_text(encoding="utf-8"))
-        return known if (known["endpoint"], known["repo_id"]) == (self.api.endpoint, self.repo_id) else {}
+        try:
+            known = json.loads(self.memory.read_text(encoding="utf-8"))
+            return known if (known["endpoint"], known["repo_id"]) == (self.api.endpoint, self.repo_id) else {}
+        except (ValueError, KeyError, TypeError):  # cut short by a kill or a full disk
+            return {}
 
     def _target(self) -> str | None:
         """The branch or pull request that commits go to."""
@@ -124,7 +130,8 @@ class Publisher:
             added = [CommitOperationAdd(name, str(source) if isinstance(source, Path) else source) for name, source in files.items()]
             # Asked at each attempt: one whose answer was lost may have removed them.
             there = self.api.list_repo_files(self.repo_id, revision=target) if replace else []
-            return [*added, *(CommitOperationDelete(name) for name in there if name not in files and (name == NOTICE or _belongs(name)))]
+            gone = [name for name in there if name not in files and (name == NOTICE or _belongs(name) or fnmatch(name, PICKLED))]
+            return [*added, *map(CommitOperationDelete, gone)]
 
         info = commit(self.api, self.repo_id, operations, message, revision=target, create_pr=opens)
         if opens and info.pr_revision:
@@ -144,7 +151,8 @@ class Publisher:
 
     def _command(self, model_folder: Path) -> str:
         config = self.config
-        options = ["--model", str(model_folder), "--hub_model_id", self.repo_id]
+        # With slashes: backslashes would come in quotes that the shell of Windows does not read.
+        options = ["--model", model_folder.as_posix(), "--hub_model_id", self.repo_id]
         options += ["--hub_private"] * config.hub_private + ["--hub_create_pr"] * config.hub_create_pr
         options += ["--hub_revision", config.hub_revision] if config.hub_revision else []
         return shlex.join(["python", "-m", "training.hub", *options])
