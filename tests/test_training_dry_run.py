@@ -26,6 +26,7 @@ def quick_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine whose speed is known, tried for a moment; in an empty folder, where nothing may be written."""
     monkeypatch.setattr(dry_run, "matmul_rate", lambda device, dtype: RATE)
     monkeypatch.setattr(dry_run, "TRIAL_SECONDS", 0.05)
+    monkeypatch.setattr(dry_run.psutil, "cpu_percent", lambda interval: 5.0)
     monkeypatch.chdir(tmp_path)
     new_processes()
 
@@ -107,6 +108,12 @@ def test_a_number_format_that_the_machine_only_emulates_is_said(monkeypatch: pyt
     monkeypatch.setattr(dry_run.machine, "precision", lambda wanted: "no" if wanted == "auto" else wanted)
     if not torch.accelerator.is_available():
         assert "mixed_precision = bf16 is emulated on this machine" in report(make_config(options(mixed_precision="bf16")))
+
+
+def test_times_taken_beside_other_programs_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run.psutil, "cpu_percent", lambda interval: 63.0)
+    if not torch.accelerator.is_available():
+        assert "Warning: other programs kept the cores of this machine 63% busy" in report(make_config(options()))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,9 @@ if sys.platform != "win32":
 TRIAL_SECONDS = 3.0
 """How long real steps are tried for; a step that would take longer by itself is tried with fewer images."""
 
+BUSY, BUSY_SECONDS = 20, 0.3
+"""Per cent of the machine's cores in use by others from which it is said, and how long they are watched."""
+
 USUAL_UTILISATION = 0.3
 """Share of the matrix-product rate that a UNet is assumed to reach before, or instead of, measuring it."""
 
@@ -61,6 +64,7 @@ def report(config: TrainConfig) -> str:
     settings = EvaluationSettings.of(config)
     scheduler = build_scheduler(config)
     accelerator = start_processes(config)
+    busy = psutil.cpu_percent(BUSY_SECONDS)
     unet = build_unet(config)
     cost = network_cost(unet, accelerator.mixed_precision)
     rate = accelerator.num_processes * matmul_rate(accelerator.device, DTYPES[accelerator.mixed_precision])
@@ -75,7 +79,7 @@ def report(config: TrainConfig) -> str:
         _memory(config, memory, speed.peak, accelerator),
         _time(config, settings, cost, speed, rate, accelerator),
         _noise(config, scheduler.schedule),
-        "\n".join(f"Warning: {warning}." for warning in _warnings(config, memory, accelerator)),
+        "\n".join(f"Warning: {warning}." for warning in _warnings(config, memory, busy, accelerator)),
     ]
     return "\n\n".join(section for section in sections if section)
 
@@ -213,12 +217,14 @@ def _other_forwards(config: TrainConfig, settings: EvaluationSettings) -> int:
     return grids * config.sample_images * config.sample_steps + held_out * settings.images * terms + settings.samples * settings.steps
 
 
-def _warnings(config: TrainConfig, memory: dict[str, int], accelerator: Accelerator) -> Iterator[str]:
+def _warnings(config: TrainConfig, memory: dict[str, int], busy: float, accelerator: Accelerator) -> Iterator[str]:
     steps = math.ceil(config.train_images / _images_a_step(config, accelerator))
     needed, free = sum(memory.values()), _free_memory(accelerator)
     if needed > free:
         fix = "lower batch_size (and raise gradient_accumulation_steps), or block_out_channels"
         yield f"the run needs about {_size(needed)} and {_size(free)} are free: {fix}"
+    if busy > BUSY and accelerator.num_processes == 1 and accelerator.device.type == "cpu":
+        yield f"other programs kept the cores of this machine {busy:.0f}% busy: times were taken beside them"
     if config.lr_schedule != "constant" and config.lr_warmup_steps >= steps:
         rate = f"the learning rate never reaches {config.learning_rate:g}"
         yield f"lr_warmup_steps = {config.lr_warmup_steps:,} but the run has {steps:,} steps: {rate}"
