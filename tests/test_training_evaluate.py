@@ -93,8 +93,8 @@ def test_what_is_not_asked_for_is_not_measured(digits: tuple[ImageSet, ImageSet]
     nothing = evaluate_model(shrinking(), EvaluationSettings(images=0, samples=0), *digits, shape=SHAPE)
     assert (nothing.held_out, nothing.train, nothing.frechet, nothing.recognised, nothing.memorisation) == (None, None, None, None, ())
     assert capsys.readouterr().err == ""
-    streamed = evaluate_model(shrinking(), EvaluationSettings(images=2, terms=5), None, digits[1], shape=SHAPE)
-    assert capsys.readouterr().err == "evaluating: about 10 forward passes of one image, the work of training on 3\n"
+    streamed = evaluate_model(shrinking(), EvaluationSettings(images=2, terms=50), None, digits[1], shape=SHAPE)
+    assert capsys.readouterr().err == "evaluating: about 40 forward passes of one image, the work of training on 13\n"
     assert streamed.held_out is not None and streamed.train is None
 
 

@@ -103,8 +103,8 @@ def evaluate_model(
         notes: what else should be said beside the figures, such as where the held-out images come from.
     """
 
-    sets = sum(data is not None for data in (train, held_out))
-    forwards = sets * settings.images * min(settings.terms, len(denoiser.schedule)) + settings.samples * settings.steps
+    images = sum(min(settings.images, len(data)) for data in (train, held_out) if data is not None)
+    forwards = images * min(settings.terms, len(denoiser.schedule)) + settings.samples * settings.steps
     if forwards:
         say(f"evaluating: about {forwards:,} forward passes of one image, the work of training on {forwards // TRAINING_FORWARDS:,}")
 
