@@ -124,7 +124,7 @@ def _folder(path: Path) -> Source:
 
     other = [file for file in files if file.suffix.lower() not in SUFFIXES and file.is_file()]
     kinds = ", ".join(sorted({file.suffix.lower() or file.name for file in other})[:8])
-    note = f"{len(other):,} files of {path.name} are no pictures that can be read ({kinds}): left out" if other else ""
+    note = f"left out of {path.name}: {len(other):,} file{'s' if len(other) > 1 else ''} that cannot be read as pictures ({kinds})" if other else ""
     return Source(path.name, tuple(key for key in by_split if key), load, note)
 
 
