@@ -15,6 +15,7 @@ from training_runs import log, new_processes, options, same, weights, write_pict
 from training.config import ConfigError, make_config
 from training.loop import checkpoint
 from training.loop.folders import DiskFull
+from training.loop.resume import check_options, plain
 from training.train import Trainer, main
 
 
@@ -105,7 +106,7 @@ def test_latest_passes_over_a_damaged_checkpoint_and_says_so(
     assert same(weights(tmp_path / "model"), weights(finished / "model"))
     for folder in checkpoint.checkpoints(tmp_path):
         (folder / "progress.json").unlink()
-    with pytest.raises(ConfigError, match="none of the 3 checkpoints"):
+    with pytest.raises(ConfigError, match="none of the 1 checkpoints"):
         main(make_config(options(pictures, tmp_path, resume="latest")))
 
 
@@ -189,3 +190,40 @@ def test_a_checkpoint_is_tensors_and_json(finished: Path) -> None:
     assert progress["step"] == 20 and progress["options"]["batch_size"] == 10
     kinds = {name.split(".")[0] for name in checkpoint.read_checkpoint(folder).tensors}
     assert kinds == {"unet", "ema", "optimizer"}
+
+
+def test_checkpoints_after_the_one_to_go_on_from_neither_lead_back_nor_push_out_new_ones(
+    finished: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for images in (50, 100, 150):
+        half_way(tmp_path, finished, images)
+    earlier = str(tmp_path / "checkpoints" / "images-000000050")
+    settings = options(pictures, tmp_path, checkpoint_every=10, keep_checkpoints=2, train_images=80)
+    main(make_config({**settings, "resume": earlier}))
+    assert [folder.name for folder in checkpoint.checkpoints(tmp_path)] == ["images-000000070", "images-000000080"]
+    assert "is now called 'superseded-images-000000150'" in capsys.readouterr().err
+    assert (tmp_path / "checkpoints" / "superseded-images-000000100" / "progress.json").is_file()
+    with pytest.raises(ConfigError, match="checkpoints of its own"):
+        main(make_config({**settings, "resume": str(finished / "checkpoints" / "images-000000150")}))
+
+
+def test_checkpoints_are_in_the_order_of_their_images_beyond_a_billion_too(tmp_path: Path) -> None:
+    names = [checkpoint.folder_name(images) for images in (999_999_900, 1_000_000_000)]
+    for name in names:
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert [folder.name for folder in checkpoint.checkpoints(tmp_path)] == names
+
+
+def test_another_way_to_share_a_step_out_is_said_to_round_otherwise(
+    finished: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(make_config(options(pictures, half_way(tmp_path, finished), resume="latest", batch_size=5, gradient_accumulation_steps=2)))
+    assert "resumed with 1 process(es) of 5 images instead of 1 of 10" in capsys.readouterr().err
+
+
+def test_what_a_stream_holds_out_may_not_change(tmp_path: Path) -> None:
+    before = make_config({"streaming": True})
+    for changes in ({"eval_images": 32}, {"eval_split": "validation"}):
+        with pytest.raises(ConfigError, match="that would be another run"):
+            check_options(plain(before), make_config({"streaming": True, **changes}), print)
+        check_options(plain(make_config({})), make_config(changes), print)

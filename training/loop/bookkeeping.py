@@ -23,7 +23,7 @@ from training.loop.meter import Meter
 from training.loop.outputs import Outputs
 from training.loop.processes import on_main, say
 from training.loop.progress import open_reporter
-from training.loop.resume import check_progress, plain, same_held_out
+from training.loop.resume import check_progress, plain, same_held_out, set_aside
 from training.loop.stopping import Stopped, StopSignals
 from training.loop.trackers import start_trackers, track_image
 from training.loop.watch import Diverged, Watch
@@ -69,8 +69,10 @@ class Bookkeeper:
 
     def _go_on(self, checkpoint: Checkpoint) -> None:
         size, threads = data_size(self.data.train), torch.get_num_threads()
-        check_progress(checkpoint, images_a_step=self.images_a_step, steps=self.steps, data_size=size, threads=threads, say=say)
+        shared = {"processes": self.accelerator.num_processes, "batch_size": self.config.batch_size}
+        check_progress(checkpoint, images_a_step=self.images_a_step, steps=self.steps, data_size=size, threads=threads, say=say, **shared)
         restore(checkpoint, self.trained)
+        on_main(self.accelerator, lambda: set_aside(self.run, checkpoint.progress["images"], say))
         progress = checkpoint.progress
         self.first_step, self.seconds, self.loss = progress["step"], progress["seconds"], progress["loss"]
         if same_held_out(progress["options"], self.config):
@@ -149,6 +151,7 @@ class Bookkeeper:
             self.outputs.model(steps=done, images=done * self.images_a_step, seconds=self.seconds, loss=self.loss, evaluation=evaluation)
 
         on_main(self.accelerator, write)
+        made_of["processes"] = self.accelerator.num_processes
 
     def finish(self) -> Path:
         """Save first, then judge, show and publish what was trained."""

@@ -70,7 +70,7 @@ def save_checkpoint(run: Path, trained: Trained, progress: dict[str, Any], keep:
     for index, slots in trained.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
     scaler = trained.scaler.state_dict() if trained.scaler else None
-    folder = run / "checkpoints" / f"images-{progress['images']:09d}"
+    folder = run / "checkpoints" / folder_name(progress["images"])
     with replaced_folder(folder) as draft:
         # contiguous(): two views of one memory cannot be stored, and the layout is restored by the network itself.
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, draft / STATE)
@@ -81,9 +81,19 @@ def save_checkpoint(run: Path, trained: Trained, progress: dict[str, Any], keep:
     return folder
 
 
+def folder_name(images: int) -> str:
+    """What the checkpoint after so many images is called."""
+    return f"images-{images:09d}"
+
+
+def by_images(name: str) -> tuple[int, str]:
+    """What such names are sorted by: after a billion images they have one digit more."""
+    return len(name), name
+
+
 def checkpoints(run: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
-    return sorted(folder for folder in (run / "checkpoints").glob("images-*") if folder.is_dir())
+    return sorted((folder for folder in (run / "checkpoints").glob("images-*") if folder.is_dir()), key=lambda folder: by_images(folder.name))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from training.config import ConfigError, TrainConfig
-from training.loop.checkpoint import PROGRESS, Checkpoint, Damaged, checkpoints, read_checkpoint
+from training.loop.checkpoint import PROGRESS, Checkpoint, Damaged, by_images, checkpoints, folder_name, read_checkpoint
+from training.loop.folders import removed_folder
 
 HELD_OUT = ("eval_split", "eval_images", "eval_terms")
 """Options that decide which images the held-out figures are of: figures from before a change are not compared with those after it."""
+
+TAKEN_OUT = ("eval_split", "eval_images")
+"""Those which decide what is left to train on. The pictures of a stream are not counted, so there they may not change."""
 
 FREE = (
     *("output_dir", "resume", "dry_run", "log_every", "checkpoint_every", "keep_checkpoints", "trackers", "tracker_project", "memory_limit_gb"),
@@ -21,6 +26,9 @@ FREE = (
     *("batch_size", "gradient_accumulation_steps"),  # as long as the images of a step stay the same, which is looked at by itself
 )
 """Options that may change without a word: no weight depends on them."""
+
+ASIDE = "superseded-"
+"""Before the name of a checkpoint that the run did not go on from."""
 
 OTHER_BITS = (
     *("train_images", "learning_rate", "lr_schedule", "lr_warmup_steps", "adam_beta1", "adam_beta2", "weight_decay", "max_grad_norm", "ema_decay"),
@@ -50,6 +58,11 @@ def choose_checkpoint(run: Path, wanted: str | None, say: Callable[[str], None])
     if wanted != "latest":
         if not (Path(wanted) / PROGRESS).is_file():
             raise ConfigError(f"resume: '{wanted}' is no checkpoint ({PROGRESS} is missing): give a folder checkpoints/images-..., or 'latest'")
+        if found and Path(wanted).resolve().parent != (run / "checkpoints").resolve():
+            raise ConfigError(
+                f"output_dir: '{run}' holds checkpoints of its own, which those of a run that goes on from '{wanted}' would mix with: "
+                "set another output_dir"
+            )
         return read_checkpoint(Path(wanted))
     if not found:
         say(f"resume = latest: there is no checkpoint under '{run / 'checkpoints'}' yet, so the run starts from its beginning")
@@ -64,6 +77,20 @@ def choose_checkpoint(run: Path, wanted: str | None, say: Callable[[str], None])
     )
 
 
+def set_aside(run: Path, images: int, say: Callable[[str], None]) -> None:
+    """Rename the checkpoints that lie after the one a run goes on from: of a part that is now done anew, or damaged.
+
+    By their names they would be the newest: "latest" would take them, and what this run saves would be removed as older.
+    """
+    parent = run / "checkpoints"
+    for folder in checkpoints(run):
+        if by_images(folder.name) > by_images(folder_name(images)):
+            aside = parent / f"{ASIDE}{folder.name}"
+            removed_folder(aside)
+            os.replace(folder, aside)
+            say(f"'{folder.name}' lies after the checkpoint that the run goes on from: it is now called '{aside.name}', and not needed any more")
+
+
 def check_options(saved: dict[str, Any], config: TrainConfig, say: Callable[[str], None]) -> None:
     """Compare the options of a checkpoint's run with this run's.
 
@@ -73,7 +100,8 @@ def check_options(saved: dict[str, Any], config: TrainConfig, say: Callable[[str
         ConfigError: an option that makes it another run.
     """
     now = plain(config)
-    changed = {name: (saved[name], value) for name, value in now.items() if name in saved and saved[name] != value and name not in FREE}
+    free = [name for name in FREE if not (config.streaming and name in TAKEN_OUT)]
+    changed = {name: (saved[name], value) for name, value in now.items() if name in saved and saved[name] != value and name not in free}
     refused = {name: pair for name, pair in changed.items() if name not in OTHER_BITS}
     if refused:
         raise ConfigError(
@@ -84,12 +112,21 @@ def check_options(saved: dict[str, Any], config: TrainConfig, say: Callable[[str
 
 
 def check_progress(
-    checkpoint: Checkpoint, *, images_a_step: int, steps: int, data_size: int | None, threads: int, say: Callable[[str], None]
+    checkpoint: Checkpoint,
+    *,
+    images_a_step: int,
+    steps: int,
+    data_size: int | None,
+    threads: int,
+    processes: int,
+    batch_size: int,
+    say: Callable[[str], None],
 ) -> None:
     """Compare what a checkpoint's run was made of with what this one is.
 
     Args:
         images_a_step: the global batch; steps: of this run in all; data_size: training images, None for a stream; threads: of a CPU process.
+        processes, batch_size: how the images of a step are shared out.
     Raises:
         ConfigError: another global batch, other data, or a run that is past its end.
     """
@@ -105,6 +142,12 @@ def check_progress(
         raise ConfigError(f"the checkpoint has seen {progress['images']:,} images, train_images is only {steps * images_a_step:,}: raise it to go on")
     if progress["threads"] != threads:
         say(f"resumed with {threads} threads instead of {progress['threads']}: sums are rounded in another order, and the last bits will differ")
+    before = (progress.get("processes", processes), progress["options"]["batch_size"])
+    if before != (processes, batch_size):
+        say(
+            f"resumed with {processes} process(es) of {batch_size} images instead of {before[0]} of {before[1]}: sums are rounded in another order, "
+            "dropout leaves out others, and the last bits will differ"
+        )
 
 
 def same_held_out(saved: dict[str, Any], config: TrainConfig) -> bool:
