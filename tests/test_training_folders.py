@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from training.loop import folders
-from training.loop.folders import DiskFull, clean_up, is_full, removed_folder, replaced_folder
+from training.loop.folders import DiskFull, claimed, clean_up, given_back, is_full, removed_folder, replaced_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -117,3 +118,38 @@ def test_another_error_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
     with pytest.raises(DiskFull), replaced_folder(tmp_path / "model"):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_file_system_that_cannot_flush_a_folder_is_written_to_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush = os.fsync
+
+    def without_folders(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", without_folders)
+    put(tmp_path / "model", "first")
+    assert held(tmp_path / "model") == "first"
+
+    def failing(handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        put(tmp_path / "model", "second")
+    assert held(tmp_path / "model") == "first"
+
+
+CLAIM = "import sys; from pathlib import Path; from training.loop.folders import claimed; print(claimed(Path(sys.argv[1])))"
+
+
+def test_a_folder_is_claimed_by_one_process_until_it_is_given_back(tmp_path: Path) -> None:
+    def another() -> str:
+        return subprocess.run([sys.executable, "-c", CLAIM, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert claimed(tmp_path) and claimed(tmp_path)
+    assert another() == "False"
+    given_back(tmp_path)
+    given_back(tmp_path)
+    assert another() == another() == "True"

@@ -128,6 +128,9 @@ def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:
         reporter.log(30, {"loss": 2.0, "seconds": 30})
     assert [(line["step"], line["loss"]) for line in lines(tmp_path)] == [(10, 1.0), (20, 1.0), (30, 2.0)]
     assert [path.name for path in tmp_path.iterdir()] == [LOG]
+    (tmp_path / LOG).write_text((tmp_path / LOG).read_text().rstrip("\n"))  # killed just before the end of a line
+    with Reporter(tmp_path, 100, 30, 8, True, seconds=30):
+        assert (tmp_path / LOG).read_text().endswith("}\n")
     with Reporter(tmp_path, 100, 0, 8, True) as reporter:
         reporter.log(10, {"loss": 3.0, "seconds": 10})
     assert [line["loss"] for line in lines(tmp_path)] == [3.0] and len((tmp_path / f"{LOG}.old").read_text().splitlines()) == 3

@@ -37,7 +37,7 @@ from training.data import DataError, open_data
 from training.evaluate import EvaluationSettings
 from training.loop.bookkeeping import Bookkeeper, prepare_folder
 from training.loop.checkpoint import Trained
-from training.loop.folders import DiskFull, is_full
+from training.loop.folders import DiskFull, given_back, is_full
 from training.loop.meter import Meter
 from training.loop.outputs import Outputs
 from training.loop.processes import FailedElsewhere, is_first, on_main, say, start_processes
@@ -163,6 +163,7 @@ def main(config: TrainConfig) -> Path:
             # On a CPU gloo's group waits for ever when it is destroyed before the network that uses it; the end of the process ends it.
             trainer.accelerator.state.destroy_process_group()
 
+        given_back(Path(config.output_dir))
 
 def command_line(config: TrainConfig) -> None:
     """Train, or say what a run would be; what went wrong is one sentence, once for all processes."""

@@ -18,7 +18,7 @@ from training.evaluation.heldout import HeldOut, stopped_falling
 from training.hub import Publisher
 from training.learning_rate import learning_rates
 from training.loop.checkpoint import Checkpoint, Trained, restore, save_checkpoint
-from training.loop.folders import clean_up
+from training.loop.folders import claimed, clean_up
 from training.loop.meter import Meter
 from training.loop.outputs import Outputs
 from training.loop.processes import on_main, say
@@ -180,7 +180,7 @@ class Bookkeeper:
 
 
 def prepare_folder(run: Path) -> None:
-    """Make the run's folder, without what a killed run may have left half done."""
+    """Make the run's folder, keep other runs out of it, and clear away what a killed one may have left half done."""
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -193,3 +193,5 @@ def prepare_folder(run: Path) -> None:
 def data_size(data: Pictures | ImageStream) -> int | None:
     """Training images; None for a stream."""
     return None if isinstance(data, ImageStream) else len(data)
+    if not claimed(run):
+        raise ConfigError(f"output_dir: another run is at work in '{run}': wait for its end, or set another")

@@ -15,13 +15,28 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 DRAFT, OLD = ".draft-", ".old-"
 """Marks of the hidden neighbours: what is being written or deleted, and what stepped aside."""
 
+LOCK = ".lock"
+"""The file that a process holds which works in a folder; it stays, and means nothing by itself."""
+
+_CLAIMED: dict[Path, IO[str]] = {}
+
 FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 FULL_WORDS = ("no space left on device", "disk quota exceeded", "file too large")
 """A full disk by number, and by the words of libraries that pass only the system's message on."""
+
+
+UNFLUSHABLE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF}
+"""What network and user-space file systems answer that flush files, but know no flushing of a folder."""
 
 
 class DiskFull(RuntimeError):
@@ -63,6 +78,36 @@ def removed_folder(folder: Path) -> None:
         grave = Path(tempfile.mkdtemp(prefix=f".{folder.name}{DRAFT}", dir=folder.parent))
         os.replace(folder, grave / folder.name)
         shutil.rmtree(grave, ignore_errors=True)
+
+
+def claimed(folder: Path) -> bool:
+    """Keep other processes from working in a folder, until it is given back or this one ends, however it ends.
+
+    Returns:
+        False where another process is at work there. On a file system without locks nobody is kept out.
+    """
+    place = folder.resolve()
+    if place in _CLAIMED:
+        return True
+    file = (folder / LOCK).open("a")
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            file.close()
+            return False
+    _CLAIMED[place] = file
+    return True
+
+
+def given_back(folder: Path) -> None:
+    """Let others work in a folder that was claimed."""
+    file = _CLAIMED.pop(folder.resolve(), None)
+    if file is not None:
+        file.close()
 
 
 def clean_up(parent: Path) -> list[str]:
@@ -124,6 +169,9 @@ def _flush(path: Path) -> None:
     handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in UNFLUSHABLE:
+            raise
     finally:
         os.close(handle)
 

@@ -140,11 +140,11 @@ def forget_after(log: Path, step: int) -> None:
     """Take out of a log what a run wrote after the checkpoint that it now goes on from, and a line that was cut short when it was killed."""
     if not log.is_file():
         return
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    kept = [line for line in lines if _step(line) <= step]
-    if len(kept) < len(lines):
+    found = log.read_text(encoding="utf-8", errors="replace")
+    kept = "".join(line + "\n" for line in found.splitlines() if _step(line) <= step)
+    if kept != found:
         draft = log.with_name(f".{log.name}.draft")
-        draft.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        draft.write_text(kept, encoding="utf-8")
         os.replace(draft, log)
 
 
