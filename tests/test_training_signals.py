@@ -78,6 +78,44 @@ def test_after_the_last_step_a_signal_ends_at_once_with_the_model_complete(pictu
     assert checkpoint.checkpoints(tmp_path)[-1].name == "images-000000200"
 
 
+def test_a_signal_before_or_in_an_evaluation_saves_first_and_the_evaluation_follows_on_resuming(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"eval_every": 60, "eval_images": 2, "eval_terms": 3, "train_images": 150}
+    main(make_config(options(pictures, tmp_path / "whole", **settings)))
+    for when in ("before", "in"):
+        run, trainer = tmp_path / when, Trainer(make_config(options(pictures, tmp_path / when, **settings)))
+        place, name = (trainer.meter, "add") if when == "before" else (trainer.unet, "eval")
+        method, calls = getattr(place, name), []
+
+        def signalled(*arguments: Any, method: Any = method, calls: list[int] = calls, at: int = 6 if when == "before" else 1) -> Any:
+            calls.append(1)
+            if len(calls) == at:
+                signal.raise_signal(signal.SIGTERM)
+            return method(*arguments)
+
+        monkeypatch.setattr(place, name, signalled)
+        with pytest.raises(Stopped, match=r"after step 6 of 15"):
+            trainer.train()
+        assert not log(run, "held_out_error")
+        main(make_config(options(pictures, run, resume="latest", **settings)))
+        assert log(run, "held_out_error") == log(tmp_path / "whole", "held_out_error")
+
+
+def test_a_signal_while_the_end_is_being_saved_is_not_lost(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(make_config(options(pictures, tmp_path)))
+    write = trainer.outputs.model
+
+    def asked(**facts: Any) -> Path:
+        signal.raise_signal(signal.SIGTERM)
+        return write(**facts)
+
+    monkeypatch.setattr(trainer.outputs, "model", asked)
+    monkeypatch.setattr(trainer.outputs, "evaluation", lambda: pytest.fail("it went on"))
+    with pytest.raises(Stopped, match="after step 20 of 20"):
+        trainer.train()
+
+
 def test_a_second_request_is_the_first_passed_on_or_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt), StopSignals() as signals:
         signal.raise_signal(signal.SIGINT)

@@ -82,3 +82,11 @@ def test_a_learning_rate_far_too_high_ends_in_one_sentence(pictures: Path, tmp_p
     with pytest.raises(Diverged, match=r"training has diverged.*Lower learning_rate"):
         main(make_config(options(pictures, tmp_path, learning_rate=1e30, max_grad_norm=1e30, lr_warmup_steps=0)))
     assert not (tmp_path / "model").exists()
+
+
+def test_weights_that_are_no_numbers_are_not_evaluated(pictures: Path, tmp_path: Path) -> None:
+    trainer = Trainer(make_config(options(pictures, tmp_path, eval_every=70, eval_images=2, eval_terms=3)))
+    poisoned(trainer, 6, math.nan)
+    with pytest.raises(Diverged, match="step 7: the loss is nan"):
+        trainer.train()
+    assert not trainer.books.history

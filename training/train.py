@@ -106,6 +106,7 @@ class Trainer:
             for step in range(books.first_step, books.steps):
                 start = time.monotonic()
                 batches, losses = [], []
+            books.catch_up()
                 for part in range(config.gradient_accumulation_steps):
                     batch = self.batches.at(step, part)
                     x_0, eps, weight = self.placed(batch.x_0), self.placed(batch.eps), self.placed(batch.weight)

@@ -94,14 +94,22 @@ class Bookkeeper:
             self.log(done)
         if done == self.steps:
             return
-        if self.is_due(done, config.eval_every):
+        if self.is_due(done, config.eval_every) and not self.watch.ask():
             self.evaluate(done)
+            self.watch.ask()  # it may have been cut short
         if self.watch.stop or self.is_due(done, config.checkpoint_every):
             self.keep(done)
         if self.watch.stop:
             raise Stopped(self.farewell(done))
         if self.is_due(done, config.sample_every):
             self.grid(done)
+
+    def catch_up(self) -> None:
+        """Do the evaluation that a stop forestalled at the step which the run goes on from."""
+        done = self.first_step
+        is_judged = any(images == done * self.images_a_step for images, *_ in self.history)
+        if 0 < done < self.steps and self.is_due(done, self.config.eval_every) and not is_judged:
+            self.evaluate(done)
 
     def is_due(self, done: int, every: int) -> bool:
         """Whether a multiple of `every` images was passed in the last step."""
@@ -115,6 +123,7 @@ class Bookkeeper:
 
     def evaluate(self, done: int, found: HeldOut | None = None) -> None:
         """Note the bits/dim of the held-out images, and say when they have stopped falling."""
+        self.watch.settle()
         found = found or self.outputs.held_out()
         if found is None:
             return
@@ -142,6 +151,7 @@ class Bookkeeper:
         stream = self.data.train if isinstance(self.data.train, ImageStream) else None
         facts = {"step": done, "images": done * self.images_a_step, "seconds": self.seconds, "loss": self.loss, "history": self.history}
         made_of = {"images_a_step": self.images_a_step, "data_size": data_size(self.data.train), "threads": torch.get_num_threads()}
+        made_of["processes"] = self.accelerator.num_processes
         streams = gather_object([stream.state_dict()]) if stream else []
 
         def write() -> None:
@@ -151,15 +161,14 @@ class Bookkeeper:
             self.outputs.model(steps=done, images=done * self.images_a_step, seconds=self.seconds, loss=self.loss, evaluation=evaluation)
 
         on_main(self.accelerator, write)
-        made_of["processes"] = self.accelerator.num_processes
 
     def finish(self) -> Path:
         """Save first, then judge, show and publish what was trained."""
         config, done = self.config, self.steps
         self.keep(done, checkpoint=config.checkpoint_every > 0)
-        if self.watch.stop:
-            raise Stopped(self.farewell(done))
         self.signals.ends_with = Stopped(self.farewell(done))
+        if self.watch.ask():  # also while that was written
+            raise Stopped(self.farewell(done))
         self.grid(done)
         evaluation = self.outputs.evaluation()
         if evaluation.held_out is not None:
@@ -185,6 +194,8 @@ def prepare_folder(run: Path) -> None:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"output_dir = '{run}' cannot be made ({error}): set another") from error
+    if not claimed(run):
+        raise ConfigError(f"output_dir: another run is at work in '{run}': wait for its end, or set another")
     for folder in (run, run / "checkpoints"):
         for name in clean_up(folder):
             say(f"put '{folder / name}' back, which a killed run had set aside")
@@ -193,5 +204,3 @@ def prepare_folder(run: Path) -> None:
 def data_size(data: Pictures | ImageStream) -> int | None:
     """Training images; None for a stream."""
     return None if isinstance(data, ImageStream) else len(data)
-    if not claimed(run):
-        raise ConfigError(f"output_dir: another run is at work in '{run}': wait for its end, or set another")

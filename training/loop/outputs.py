@@ -9,7 +9,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ PICTURE = "samples.png"
 
 
 class _AskedToStop(Exception):
-    """A signal came while a grid was being drawn."""
+    """A signal came while a grid was being drawn, or held-out images judged."""
 
 
 @dataclass
@@ -107,12 +107,14 @@ class Outputs:
         return self.picture
 
     def held_out(self) -> HeldOut | None:
-        """Bits/dim of the held-out images, None where there are none."""
+        """Bits/dim of the held-out images, None where there are none, or where a signal cut it short (one process; several share it)."""
         if self.data.held_out is None or not self.settings.images:
             return None
         images = some(self.data.held_out, self.settings.images, self.settings.seed)
-        with self.averaged() as denoiser:
+        alone = self.accelerator.num_processes == 1
+        with suppress(_AskedToStop), self.averaged(until_asked=alone) as denoiser:
             return held_out_bits(denoiser, images, seed=self.settings.seed, evaluations=self.settings.terms, **self.share)
+        return None
 
     def evaluation(self) -> Evaluation:
         """All that the options ask for, at the end of a run."""

@@ -61,6 +61,12 @@ class Watch:
         if before is not None:
             self._judge(before)
 
+    def ask(self) -> bool:
+        """Whether any process was asked to stop by now, which `note` says a step late; every process must call it."""
+        asked = torch.tensor(float(self.signals.received is not None), device=self.accelerator.device)
+        self.stop = self.stop or bool(self.accelerator.reduce(asked, reduction="sum") > 0)
+        return self.stop
+
     def settle(self) -> None:
         """Judge the last step too: before anything of it is kept. Raises Diverged."""
         if self.pending is not None:
