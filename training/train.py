@@ -40,7 +40,7 @@ from training.loop.checkpoint import Trained
 from training.loop.folders import DiskFull, given_back, is_full
 from training.loop.meter import Meter
 from training.loop.outputs import Outputs
-from training.loop.processes import FailedElsewhere, is_first, on_main, say, start_processes
+from training.loop.processes import FailedElsewhere, in_turn, is_first, on_main, same_everywhere, say, start_processes
 from training.loop.resume import check_options, choose_checkpoint
 from training.loop.stopping import Stopped, StopSignals
 from training.loop.trackers import check_trackers, finish_trackers
@@ -66,12 +66,15 @@ class Trainer:
             suit_cpu(unet)
         on_main(accelerator, lambda: prepare_folder(Path(config.output_dir)))
         self.checkpoint = choose_checkpoint(Path(config.output_dir), config.resume, say)
+        if not same_everywhere(accelerator, self.checkpoint and self.checkpoint.progress["images"]):
+            raise ConfigError(
+                f"output_dir: the processes see different checkpoints in '{config.output_dir}': put it on a disk that all machines share"
+            )
         if self.checkpoint:
             check_options(self.checkpoint.progress["options"], config, say)
 
         rank, world = accelerator.process_index, accelerator.num_processes
-        with accelerator.local_main_process_first():
-            data = open_data(config, rank=rank, world=world)
+        data = in_turn(accelerator, lambda: open_data(config, rank=rank, world=world))
         self.sampler = make_sampler(config, len(self.scheduler))
         self.batches = Batches(data.train, self.sampler, config.batch_size, config.seed, config.gradient_accumulation_steps, rank, world)
 
@@ -80,7 +83,7 @@ class Trainer:
         betas = (config.adam_beta1, config.adam_beta2)
         optimizer = torch.optim.AdamW(unet.parameters(), lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay, fused=True)
         self.network, self.optimizer = accelerator.prepare(unet, optimizer)
-        self.unet = accelerator.unwrap_model(self.network)
+        self.unet = accelerator.unwrap_model(self.network, keep_torch_compile=False)  # accelerate's own settings may compile it too
         if config.compile:
             self.network = torch.compile(self.network)
         self.ema = EMAModel(self.unet.parameters(), decay=config.ema_decay, foreach=True)
@@ -103,10 +106,10 @@ class Trainer:
         self.checkpoint = None
         self.unet.train()
         with self.signals, books.reporter:
+            books.catch_up()
             for step in range(books.first_step, books.steps):
                 start = time.monotonic()
                 batches, losses = [], []
-            books.catch_up()
                 for part in range(config.gradient_accumulation_steps):
                     batch = self.batches.at(step, part)
                     x_0, eps, weight = self.placed(batch.x_0), self.placed(batch.eps), self.placed(batch.weight)
@@ -160,11 +163,11 @@ def main(config: TrainConfig) -> Path:
         return trainer.train()
     finally:
         finish_trackers(trainer.accelerator)
+        given_back(Path(config.output_dir))
         if trainer.accelerator.device.type != "cpu":
             # On a CPU gloo's group waits for ever when it is destroyed before the network that uses it; the end of the process ends it.
             trainer.accelerator.state.destroy_process_group()
 
-        given_back(Path(config.output_dir))
 
 def command_line(config: TrainConfig) -> None:
     """Train, or say what a run would be; what went wrong is one sentence, once for all processes."""
@@ -181,7 +184,10 @@ def command_line(config: TrainConfig) -> None:
         say(str(stopped))
     except FailedElsewhere:
         sys.exit(1)
-    except (ConfigError, DataError, HubError, Diverged, DiskFull) as error:
+    except DataError as error:
+        say(f"train.py: {error}", alone=True)  # another process may have had no trouble with its share
+        sys.exit(1)
+    except (ConfigError, HubError, Diverged, DiskFull) as error:
         say(f"train.py: {error}")
         sys.exit(1)
     except Exception as error:

@@ -6,21 +6,27 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs, broadcast_object_list
+from accelerate.utils import DistributedType, GradientAccumulationPlugin, InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 from training import machine
 from training.config import ConfigError, TrainConfig
+
+Result = TypeVar("Result")
 
 PATIENCE = timedelta(hours=2)
 """How long processes wait for each other: the main one may be uploading."""
 
 
+SHARDING = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+"""Ways of training for networks far larger than these."""
+
+
 class FailedElsewhere(RuntimeError):
-    """The main process has stopped with an error, which it reports itself."""
+    """Another process has stopped with an error, which it reports itself."""
 
 
 def start_processes(config: TrainConfig) -> Accelerator:
@@ -30,6 +36,8 @@ def start_processes(config: TrainConfig) -> Accelerator:
         ConfigError: several processes were asked for, and accelerate did not connect them: each would train alone, and into the same folder.
     """
     asked = int(os.environ.get("WORLD_SIZE", "1"))
+    if config.mixed_precision == "fp16" and not torch.accelerator.is_available():
+        raise ConfigError("mixed_precision = fp16 needs a GPU: use bf16, no, or auto")
     accelerator = Accelerator(
         # accelerate connects processes on a CPU only when it is told that they are on one.
         cpu=asked > 1 and not torch.accelerator.is_available(),
@@ -46,6 +54,11 @@ def start_processes(config: TrainConfig) -> Accelerator:
             "accelerate was asked for several processes and started them unconnected: it connects CPU processes with --cpu by MPI alone. Use "
             "accelerate launch --multi_gpu --num_processes N, which also works on a machine without a GPU"
         )
+    if accelerator.distributed_type in SHARDING:
+        raise ConfigError(
+            f"accelerate was set up for {accelerator.distributed_type.value}, which splits the network up between processes: averaged weights and "
+            "checkpoints would be pieces. Choose multi-GPU in `accelerate config`, or accelerate launch --multi_gpu"
+        )
     machine.use_cores(accelerator, config.cpu_threads)
     return accelerator
 
@@ -55,10 +68,35 @@ def is_first() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def say(text: str) -> None:
-    """Tell a person something, once for all processes; a line that a launcher's output does not hide."""
-    if text and is_first():
+def say(text: str, *, alone: bool = False) -> None:
+    """Tell a person something, once for all processes, or `alone`: what this one alone may know. A line that a launcher's output does not hide."""
+    if text and (alone or is_first()):
         print(text, file=sys.stderr, flush=True)
+
+
+def in_turn(accelerator: Accelerator, action: Callable[[], Result]) -> Result:
+    """Let the first process of each machine do something, then the others, who find what it fetched; every process must call it.
+
+    Raises:
+        what the action raises, where it does; FailedElsewhere on the other processes, so that none of them waits for ever.
+    """
+    found, failure = None, None
+    for first in (True, False):
+        if accelerator.is_local_main_process == first:
+            try:
+                found = action()
+            except Exception as error:
+                failure = error
+        if accelerator.num_processes > 1 and any(gather_object([failure is not None])):
+            raise failure or FailedElsewhere("another process has stopped with an error")
+    if failure is not None:
+        raise failure
+    return cast(Result, found)
+
+
+def same_everywhere(accelerator: Accelerator, fact: Any) -> bool:
+    """Whether all processes found the same; every process must call it."""
+    return accelerator.num_processes == 1 or len(set(gather_object([fact]))) == 1
 
 
 def on_main(accelerator: Accelerator, action: Callable[[], Any]) -> None:
