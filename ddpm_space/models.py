@@ -160,13 +160,13 @@ def _read_scheduler(config: dict[str, Any], source: str) -> tuple[NoiseSchedule,
 
     found = config.get("_class_name", "DDPMScheduler")
     known = {"NotesDDPMScheduler", *(scheduler.name for scheduler in KarrasDiffusionSchedulers)} - {"EDMEulerScheduler"}
-    if found not in known:
+    if str(found) not in known:
         raise ModelError("error.model.scheduler", source=source, reason=f"{found} is not a scheduler of the DDPM family")
     try:
         scheduler = NotesDDPMScheduler.from_config(config)
         return scheduler.schedule, scheduler.config.prediction_type
-    except (ValueError, TypeError) as error:
-        raise ModelError("error.model.scheduler", source=source, reason=str(error)) from error
+    except Exception as error:  # a file may give any value for anything
+        raise ModelError("error.model.scheduler", source=source, reason=_short(error)) from error
 
 
 def _read_unet(parts: PipelineFolder, source: str) -> UNet2DModel:

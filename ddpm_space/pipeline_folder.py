@@ -201,7 +201,7 @@ def _check_headers(files: Iterable[Path], source: str) -> None:
 def _read_json(path: Path, source: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError("error.model.damaged", source=source, file=path.name, reason=str(error)) from error
     if not isinstance(content, dict):
         raise ModelError("error.model.damaged", source=source, file=path.name, reason="not a JSON object")

@@ -23,7 +23,7 @@ def test_a_missing_configuration_is_named(copy_of_tiny: Path, missing: str, refu
 
 
 @pytest.mark.parametrize("broken", ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"])
-@pytest.mark.parametrize("text", ["{", "[1, 2]", ""])
+@pytest.mark.parametrize("text", ["{", "[1, 2]", "", "[" * 100_000], ids=["open", "list", "empty", "deep"])
 def test_a_damaged_configuration_is_named(copy_of_tiny: Path, broken: str, text: str, refused_model: Callable) -> None:
     (copy_of_tiny / broken).write_text(text)
     assert refused_model("error.model.damaged", copy_of_tiny).values["file"] == Path(broken).name
