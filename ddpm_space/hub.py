@@ -17,7 +17,7 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import httpx
@@ -92,7 +92,21 @@ def download(repo: str, revision: str | None, hub: HfApi | None = None) -> Downl
         raise ModelError("error.model.offline", repo=source, reason=reason) from cause
 
 
+def token_of(hub: HfApi) -> str | None:
+    """The token that a client sends: its own, or that of HF_TOKEN or the login; None if there is none, or it shall not be sent."""
+    if hub.token is False:
+        return None
+    return hub.token if isinstance(hub.token, str) else get_token()
+
+
+def token_fault(token: str) -> str:
+    """What no header can carry, and no token holds: a typographic quote or an invisible sign that was copied with it; empty if there is none."""
+    return "" if re.fullmatch(r"[!-~]*", token) else "it holds a character that no token has: copy it again"
+
+
 def _fetch(hub: HfApi, repo: str, revision: str | None, source: str) -> Download:
+    if fault := token_fault(token_of(hub) or ""):
+        raise ModelError("error.model.token", repo=source, reason=fault)
     # The listing tells names, sizes and hashes before anything is fetched, and the small files the architecture before the weights are.
     info = _ask(PATIENCE, lambda: hub.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT))
     commit, files = str(info.sha), {sibling.rfilename: sibling for sibling in info.siblings or []}

@@ -124,6 +124,9 @@ def test_who_is_let_in(hub: HubServer, copy_of_tiny: Path, refused_model: Callab
     assert not hub.asked("/lfs/")
     error = refused_model("error.model.token", "alice/open", hub=hub.api("wrong"))
     assert "Invalid credentials" in str(error) and "hf_" not in str(error)
+    for token in ("hf_alice\u200bmaywrite", "hf_alice\x0bmaywrite"):
+        error = refused_model("error.model.token", "alice/open", hub=HfApi(endpoint=hub.url, token=token))
+        assert "a character that no token has" in str(error) and "maywrite" not in str(error)
     hub.repository("alice/gated").allowed.add("bob")
     for name, token in (("alice/open", None), ("alice/secret", "read"), ("alice/gated", "other")):
         assert load(name, hub=hub.api(token)).source == name

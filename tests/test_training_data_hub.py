@@ -98,6 +98,8 @@ def test_missing_private_and_gated_sets_and_wrong_tokens_say_what_to_do(hub: Hub
     assert "its owner gives access" in refused("alice/gated")
     hub.become_default(monkeypatch, "wrong")
     assert "the token is not a valid one" in refused("alice/digits")
+    monkeypatch.setenv("HF_TOKEN", "\u201chf_alice\u201d")
+    assert "the token is not a valid one" in refused("alice/digits")
     hub.become_default(monkeypatch, "read")
     assert len(opened("alice/private").train) == 27 and len(opened("alice/gated", eval_images=0).train) == 30
 

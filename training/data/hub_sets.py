@@ -113,7 +113,7 @@ def _fix(error: Exception, silence: str) -> str:
         return "dataset_revision names no branch, tag or commit of it"
     if silence:
         return f"{silence}, and the set is not in the cache: check the name, the split and the network"
-    if "Invalid credentials" in str(error):
+    if "Invalid credentials" in str(error) or due_to(UnicodeEncodeError):  # a typographic quote, say, that no header can carry
         return "the token is not a valid one: set HF_TOKEN to another, or log in again with `hf auth login`"
     if due_to(DatasetNotFoundError) or due_to(RepositoryNotFoundError):
         return "check the name; a private set needs a login (`hf auth login`, or HF_TOKEN)"

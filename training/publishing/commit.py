@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
@@ -19,6 +19,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import get_session, httpx
+
+from ddpm_space.hub import token_fault, token_of
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each further attempt at a commit."""
@@ -79,10 +81,13 @@ def ready_to_write(api: HfApi, repo_id: str, *, private: bool, repo_type: str = 
     Args:
         repo_id: "user/name"; private: it must be, if it is there already.
     Raises:
-        HubError: no name, no token, or public though it must be private.
+        HubError: no name, no token or none that can be sent, or public though it must be private.
     """
-    if not token_of(api):
+    token = token_of(api)
+    if not token:
         raise HubError(NO_TOKEN.format(repo_id=repo_id))
+    if fault := token_fault(token):
+        raise HubError(f"the token cannot be sent to {api.endpoint}: {fault}.")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
         raise HubError(f"'{repo_id}' is no name of a repository: use user/name.")
     if not api.repo_exists(repo_id, repo_type=repo_type):
@@ -90,13 +95,6 @@ def ready_to_write(api: HfApi, repo_id: str, *, private: bool, repo_type: str = 
         api.create_repo(repo_id, private=private or None, repo_type=repo_type, space_sdk=sdk, exist_ok=True)
     if private and not api.repo_info(repo_id, repo_type=repo_type).private:
         raise HubError(f"'{repo_id}' is public, and a private one was asked for: make it private in its settings, or push to another name.")
-
-
-def token_of(api: HfApi) -> str | None:
-    """The token that a client sends: its own, or that of HF_TOKEN or the login; None if there is none, or it shall not be sent."""
-    if api.token is False:
-        return None
-    return api.token if isinstance(api.token, str) else get_token()
 
 
 def _passes(error: BaseException) -> bool:
