@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from ddpm_space.images import fitted, load_image
+from training.data import pictures
 from training.data.pictures import DataError, Decoder
 
 
@@ -55,6 +56,17 @@ def test_a_photograph_is_turned_and_a_large_one_decoded_small_without_a_visible_
     fine = stored(Image.fromarray(np.tile((np.arange(64) // 8 % 2 * 200).astype(np.uint8), (64, 1))), "JPEG", quality=95)
     slowly = load_image(Image.open(io.BytesIO(fine["bytes"])), size=16)
     assert ((Decoder(1, 16)(fine, "row 0") / 127.5 - 1) - slowly[0]).abs().max() <= 12 / 127.5
+
+
+def test_pictures_of_12_bits_stored_in_16_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    pictures._say_dark.cache_clear()
+    for highest in (65000, 0):  # nearly all of the range, and nothing but black
+        Decoder(1, 8)(stored(Image.fromarray(np.full((8, 8), highest, np.uint16))), "row 0")
+    Decoder(1, 8)(stored(Image.new("L", (8, 8), 9)), "row 0")
+    assert not caplog.records
+    for _ in range(2):
+        assert int(Decoder(1, 8)(stored(Image.fromarray(np.full((8, 8), 4095, np.uint16))), "row 0").max()) == 16
+    assert len(caplog.records) == 1 and "nearly black; stretch them" in caplog.records[0].getMessage()
 
 
 def test_four_channels_keep_the_transparency() -> None:

@@ -28,6 +28,10 @@ MAX_RATIO = 20
 """Longer pictures than this many times their width would be blown up to many times their size before a random crop."""
 
 
+DARK = 32
+"""Brightest level of 255 below which a picture of 16 bits is taken for one of 12 or fewer."""
+
+
 class DataError(ValueError):
     """A data set that cannot be trained on: the message names what was found and what to do."""
 
@@ -64,11 +68,14 @@ class Decoder:
         where += f" ({cell['path']})" if cell.get("path") else ""
         try:
             with Image.open(io.BytesIO(_content(cell)), formats=_formats()) as picture:
-                return self._picture(picture)
+                is_deep, found = picture.mode.startswith("I"), self._picture(picture)
         except (ImageError, DataError) as error:
             raise DataError(f"{where} cannot be used: {error} Remove or replace it, or leave such pictures out with skip_broken.") from error
         except Exception as error:  # Pillow's plugins raise nearly anything on a broken header
             raise DataError(f"{where} is not an image that can be read: remove or replace it, or leave such pictures out with skip_broken") from error
+        if is_deep and 0 < int(found.max()) < DARK:
+            _say_dark()
+        return found
 
     def _picture(self, picture: Image.Image) -> Tensor:
         # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for a fraction of the work; what is left still has twice the pixels wanted.
@@ -108,6 +115,15 @@ def say_skipped(count: int, name: str) -> None:
     """Tell of broken pictures that are met while training: the first, the tenth, the hundredth, ..."""
     if count == 10 ** (len(str(count)) - 1):
         LOGGER.warning("%s: %s of the pictures met so far cannot be read and were left out", name, f"{count:,}")
+
+
+@lru_cache
+def _say_dark() -> None:
+    """Once, since they are hardly ever alone."""
+    LOGGER.warning(
+        "pictures of 16 bits are read as 0 (black) to 65535 (white), and some here use an eighth of that or less, as those of 10 or 12 bits do: "
+        "the network sees them nearly black; stretch them to the full range first"
+    )
 
 
 def _content(cell: dict[str, Any]) -> bytes:
