@@ -18,6 +18,7 @@ from training.config import ConfigError, make_config
 from training.loop import processes
 from training.loop.folders import claimed, given_back
 from training.loop.processes import FailedElsewhere, in_turn, same_everywhere
+from training.loop.watch import Diverged
 from training.train import main
 
 
@@ -86,6 +87,17 @@ def test_a_second_run_keeps_out_of_a_folder_that_one_is_at_work_in(tmp_path: Pat
     assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("train.py: output_dir: another run is at work in"), done.stderr
     given_back(run)
     main(make_config(options(pictures, run, train_images=20)))
+
+
+def test_only_a_run_that_came_to_its_end_takes_leave_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pictures").mkdir()
+    pictures, parted = write_pictures(tmp_path / "pictures"), []
+    monkeypatch.setattr("training.train.part", parted.append)
+    with pytest.raises(Diverged):
+        main(make_config(options(pictures, tmp_path / "diverged", learning_rate=1e30, max_grad_norm=1e30, lr_warmup_steps=0)))
+    assert not parted
+    main(make_config(options(pictures, tmp_path / "whole", train_images=20)))
+    assert len(parted) == 1
 
 
 @pytest.mark.proof

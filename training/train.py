@@ -40,7 +40,7 @@ from training.loop.checkpoint import Trained
 from training.loop.folders import DiskFull, given_back, is_full
 from training.loop.meter import Meter
 from training.loop.outputs import Outputs
-from training.loop.processes import FailedElsewhere, in_turn, is_first, on_main, same_everywhere, say, start_processes
+from training.loop.processes import FailedElsewhere, in_turn, is_first, on_main, part, same_everywhere, say, start_processes
 from training.loop.resume import check_options, choose_checkpoint
 from training.loop.stopping import Stopped, StopSignals
 from training.loop.trackers import check_trackers, finish_trackers
@@ -160,13 +160,12 @@ def main(config: TrainConfig) -> Path:
     """
     trainer = Trainer(config)
     try:
-        return trainer.train()
+        folder = trainer.train()
     finally:
         finish_trackers(trainer.accelerator)
         given_back(Path(config.output_dir))
-        if trainer.accelerator.device.type != "cpu":
-            # On a CPU gloo's group waits for ever when it is destroyed before the network that uses it; the end of the process ends it.
-            trainer.accelerator.state.destroy_process_group()
+    part(trainer.accelerator)
+    return folder
 
 
 def command_line(config: TrainConfig) -> None:

@@ -99,6 +99,15 @@ def same_everywhere(accelerator: Accelerator, fact: Any) -> bool:
     return accelerator.num_processes == 1 or len(set(gather_object([fact]))) == 1
 
 
+def part(accelerator: Accelerator) -> None:
+    """Take leave of the other processes, where all have come to the end: one that failed would wait here for those that wait for it.
+
+    On a CPU gloo's group waits for ever when it is destroyed before the network that uses it; the end of the process ends it.
+    """
+    if accelerator.device.type != "cpu":
+        accelerator.state.destroy_process_group()
+
+
 def on_main(accelerator: Accelerator, action: Callable[[], Any]) -> None:
     """Let the main process do something while the others wait; every process must call it.
 
