@@ -122,7 +122,7 @@ def _find(source: str, hub: HfApi | None) -> tuple[Path, str | None, ModelError 
 def _load(source: str, revision: str | None, folder: Path, device: str, stamps: tuple[tuple[str, int, int], ...]) -> LoadedModel:
     parts = read_folder(folder, source)
     schedule, prediction_type = _read_scheduler(parts.scheduler_config, source)
-    unet = _read_unet(parts, source).to(device=device, memory_format=torch.channels_last)
+    unet = read_unet(parts, source).to(device=device, memory_format=torch.channels_last)
     channels, size = unet.config.in_channels, parts.sample_size
     learned_variance = unet.config.out_channels == 2 * channels
     network, with_variance = _networks(unet, channels if learned_variance else None)
@@ -169,7 +169,12 @@ def _read_scheduler(config: dict[str, Any], source: str) -> tuple[NoiseSchedule,
         raise ModelError("error.model.scheduler", source=source, reason=_short(error)) from error
 
 
-def _read_unet(parts: PipelineFolder, source: str) -> UNet2DModel:
+def read_unet(parts: PipelineFolder, source: str) -> UNet2DModel:
+    """Read the network of a folder that `read_folder` has passed, in eval mode and without gradients.
+
+    Raises:
+        ModelError: weights that do not fit, that are missing or left over, or that are no numbers.
+    """
     from diffusers import UNet2DModel
 
     try:

@@ -63,6 +63,14 @@ def test_starting_from_a_model_takes_its_network_and_refuses_other_channels(tiny
         build_unet(make_config({**TINY, "init_from": str(tiny_pipeline), "channels": 3}))
     with pytest.raises(ConfigError, match=r"use 8 or 10"):
         build_unet(make_config({**TINY, "init_from": str(tiny_pipeline), "resolution": 9}))
+    assert all(weight.requires_grad for weight in unet.parameters())
+
+
+@pytest.mark.parametrize("changes", [{"add_attention": True}, {"block_out_channels": [16, 16]}], ids=["missing", "of another width"])
+def test_starting_from_weights_that_do_not_fit_is_refused(copy_of_tiny: Path, edit_json: Callable[..., None], changes: dict[str, object]) -> None:
+    edit_json(copy_of_tiny / "unet/config.json", **changes)
+    with pytest.raises(ConfigError, match=r"init_from: The weights of .* do not fit its config"):
+        build_unet(make_config({**TINY, "init_from": str(copy_of_tiny)}))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])

@@ -11,7 +11,7 @@ import torch
 from diffusers import DDPMPipeline, UNet2DModel
 from torch import Tensor
 
-from ddpm_space.models import locate
+from ddpm_space.models import locate, read_unet
 from ddpm_space.pipeline_folder import ModelError, read_folder
 from ddpm_space.scheduler import NotesDDPMScheduler
 from training.config import ConfigError, TrainConfig
@@ -81,10 +81,9 @@ def _load_unet(config: TrainConfig) -> UNet2DModel:
     source = "bundled:mnist" if config.init_from == "bundled" else str(config.init_from)
     try:
         folder, _ = locate(source)
-        parts = read_folder(folder, source)
+        unet = read_unet(read_folder(folder, source), source).requires_grad_(True)
     except ModelError as error:
         raise ConfigError(f"init_from: {error}") from error
-    unet = UNet2DModel.from_pretrained(str(parts.unet_folder), use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
     inputs, outputs = unet.config.in_channels, unet.config.out_channels
     if inputs != config.channels:
         raise ConfigError(
