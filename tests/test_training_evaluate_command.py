@@ -156,6 +156,7 @@ def test_a_model_is_judged_on_the_images_that_its_run_held_out(tmp_path: Path) -
         ("--model bundled:mnist --dataset bundled --images 0 --samples 0", "there is nothing to measure"),
         ("--model bundled:mnist --dataset bundled --samples 10", "eval_samples = 10: the features 'mnist' need 65 or more"),
         ("--model bundled:mnist --dataset bundled --samples -1", "eval_samples = -1"),
+        ("--model bundled:mnist --dataset bundled --features inception", "others without it: no samples .*--samples 0 of evaluate.py"),
         ("--model bundled:mnist --dataset bundled --samples 99 --steps 1001", "eval_steps = 1001 but the chain has 1000"),
         ("--model bundled:mnist --dataset bundled --samples 99 --steps 0", "eval_steps = 0"),
         ("--model bundled:mnist --dataset bundled --samples 0 --features mnist", "features = mnist, but eval_samples = 0"),
@@ -169,6 +170,7 @@ def test_a_model_is_judged_on_the_images_that_its_run_held_out(tmp_path: Path) -
 )
 def test_bad_input_is_one_sentence_before_anything_is_measured(words: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate, "evaluate_model", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises((ConfigError, DataError, TextError), match=message) as caught:
         evaluate.main([*words.split(), *([] if "--cpu_threads" in words else ["--cpu_threads", "1"])])
     assert "\n" not in str(caught.value)

@@ -21,6 +21,9 @@ from training.config import FEATURES, ConfigError
 GROUPS = 10
 """Parts of the samples that are left out in turn, for the error bar."""
 
+NO_SAMPLES = "no samples (eval_samples = 0 in training, --samples 0 of evaluate.py)"
+"""How to do without a distance."""
+
 INCEPTION_FEATURES = 2048
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 """The network of the FID paper, as torch-fidelity names it: the name ends with the first digits of the file's SHA-256."""
@@ -78,11 +81,11 @@ def chosen_features(wanted: str, shape: tuple[int, int, int], data_name: str) ->
     if name in CLASSIFIERS and shape != SHAPE:
         raise ConfigError(
             f"features = '{name}' are those of a classifier of 28 x 28 gray images, these are {shape[1]} x {shape[2]} with {shape[0]} channels: "
-            "use --features inception, or no samples (eval_samples = 0)"
+            f"use --features inception, or {NO_SAMPLES}"
         )
     if name == "inception":
         if shape[0] not in (1, 3):
-            raise ConfigError(f"features = 'inception' sees gray or RGB images, these have {shape[0]} channels: use no samples (eval_samples = 0)")
+            raise ConfigError(f"features = 'inception' sees gray or RGB images, these have {shape[0]} channels: use {NO_SAMPLES}")
         inception_weights()
     return name
 
@@ -93,7 +96,7 @@ def inception_weights() -> Path:
     Raises:
         ConfigError: torch-fidelity is not installed, the file is not there, or holds something else.
     """
-    fix = "28 x 28 gray images have --features mnist or fashion_mnist, and eval_samples = 0 asks for no distance"
+    fix = f"28 x 28 gray images have --features mnist or fashion_mnist; others without it: {NO_SAMPLES}"
     if importlib.util.find_spec("torch_fidelity") is None:
         raise ConfigError(f"features = 'inception' needs the package torch-fidelity: pip install torch-fidelity; {fix}")
     path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
