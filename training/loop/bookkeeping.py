@@ -181,11 +181,10 @@ class Bookkeeper:
 
     def farewell(self, done: int) -> str:
         """What a person reads when a run was stopped."""
-        images = done * self.images_a_step
-        return (
-            f"stopped by {self.signals.received or 'a signal'} after step {done:,} of {self.steps:,} ({images:,} images); all is saved in "
-            f"'{self.run}': go on with the same command and --resume latest"
-        )
+        at = f"stopped by {self.signals.received or 'a signal'} after step {done:,} of {self.steps:,} ({done * self.images_a_step:,} images)"
+        if done == self.steps and not self.config.checkpoint_every:
+            return f"{at}; the finished model is in '{self.run / 'model'}', neither evaluated nor pushed"
+        return f"{at}; all is saved in '{self.run}': go on with the same command and --resume latest"
 
 
 def prepare_folder(run: Path) -> None:
