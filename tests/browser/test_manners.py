@@ -67,6 +67,22 @@ def test_the_language_follows_the_browser_and_the_switch_is_kept(open_page: Call
     assert open_page(None, locale="fr-FR").page.locator("h1").inner_text() == text("header.title", "en")
 
 
+def test_what_a_server_says_is_shown_as_it_is(open_page: Callable) -> None:
+    page = open_page().page
+    reason = r"costs $\href{javascript:alert(1)}{x}$"
+    shown = page.evaluate(NOTE, {"key": "error.model.old_copy", "values": {"repo": "a/b", "reason": reason, "commit": "0"}})
+    assert f"({reason})" in shown["text"] and shown["links"] == 0
+
+
+NOTE = """async (note) => {
+    const { model } = await import("/ddpm/heading.js");
+    const root = document.createElement("div");
+    model(root)({ schedule: "linear", num_parameters: 1, prediction_type: "epsilon", note });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return { text: root.querySelector(".note").textContent, links: root.querySelectorAll("a").length };
+}"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_can_be_read_on_their_ground(open_page: Callable, scheme: str) -> None:
     page = open_page(color_scheme=scheme).page

@@ -1,5 +1,5 @@
 // Words that stand still: the page's head with the language switch, the opening of a section, and the line about the model.
-import { known, node, number, say, t } from "./text.js";
+import { errorText, known, node, number, say, t } from "./text.js";
 
 const LANGUAGES = { "zh-CN": "中文", en: "English" };
 
@@ -27,7 +27,8 @@ export function model(root) {
     const schedule = known(`schedule.${loaded.schedule}`) ? t(`schedule.${loaded.schedule}`) : loaded.schedule;
     const values = { ...loaded, schedule, millions: number(loaded.num_parameters / 1e6, 3), myriads: number(loaded.num_parameters / 1e4, 3) };
     const kind = { epsilon: "model.epsilon", v_prediction: "model.v_prediction", sample: "model.sample" }[loaded.prediction_type];
-    const note = loaded.note ? say("p", loaded.note.key, loaded.note.values, "note") : "";
+    // As it is: it repeats what a server said, which is nobody's formula.
+    const note = loaded.note ? node("p", { className: "note" }, errorText(loaded.note)) : "";
     root.replaceChildren(say("p", "model.line", values), say("p", kind, {}), loaded.learned_variance ? say("p", "model.learned_variance") : "", note);
   };
 }
