@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from training_runs import new_processes, options, write_pictures
 
 from training.config import make_config
-from training.loop import checkpoint
+from training.loop import checkpoint, watch
 from training.train import Diverged, Trainer, main
 
 
@@ -53,6 +54,17 @@ def test_the_step_is_named_its_batch_is_kept_and_no_checkpoint_follows(parts: in
     assert torch.equal(kept["eps"][: len(plan.eps)], plan.eps) and torch.equal(kept["t"][: len(plan.t)], plan.t)
     assert kept["loss"].isnan().nonzero().flatten().tolist() == [0] and kept["x_0"].isnan().sum() == 1
     main(make_config({**settings, "resume": "latest"}))  # as if the picture had been repaired
+
+
+def test_a_full_disk_does_not_hide_that_a_run_diverged(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise SafetensorError("No space left on device (os error 28)")
+
+    trainer = Trainer(make_config(options(pictures, tmp_path)))
+    poisoned(trainer, 6, math.nan)
+    monkeypatch.setattr(watch, "save_file", full)
+    with pytest.raises(Diverged, match=r"step 7: the loss is nan.*could not be kept \(No space left"):
+        trainer.train()
 
 
 def test_gradients_that_are_no_numbers_stop_the_run_too(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

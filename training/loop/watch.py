@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -79,9 +80,12 @@ class Watch:
         if math.isfinite(loss) and (math.isfinite(norm) or self.accelerator.scaler is not None):
             return
         what = f"the loss is {loss}" if not math.isfinite(loss) else f"the loss is {loss:.4g} but the norm of its gradients {norm}"
-        file = self._keep(step)
+        try:
+            kept = f"Its images, timesteps, noise and losses are in '{self._keep(step)}'"
+        except (OSError, SafetensorError) as error:  # a full disk, say: no reason to hide the other trouble
+            kept = f"Its images could not be kept ({error})"
         raise Diverged(
-            f"step {step.number + 1}: {what}: training has diverged. Its images, timesteps, noise and losses are in '{file}'; no checkpoint and no "
+            f"step {step.number + 1}: {what}: training has diverged. {kept}; no checkpoint and no "
             f"model has been written since. Lower learning_rate (it is {self.learning_rate:g}) or try --mixed_precision no, "
             "and go on from the last checkpoint with --resume latest"
         )
