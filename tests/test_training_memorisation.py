@@ -53,6 +53,15 @@ def test_the_share_counts_pairs_and_ties_as_half() -> None:
     assert compare("x", real, real).closer == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("real", [6, 64, 500])
+def test_few_real_images_tell_less_of_what_a_copy_is_and_that_is_said(real: int) -> None:
+    generator = torch.Generator().manual_seed(real)
+    found = [compare("x", torch.rand(500, generator=generator), torch.rand(real, generator=generator)) for _ in range(400)]
+    copies = torch.tensor([one.copies for one in found])
+    assert float(copies.mean()) == pytest.approx(found[0].copies_if_alike, abs=4 * float(copies.std()) / 400**0.5)
+    assert f"({found[0].copies_if_alike:.1%} if alike)" in str(found[0])
+
+
 def test_the_shares_error_is_its_spread_over_draws() -> None:
     generator = torch.Generator().manual_seed(0)
     found = [compare("x", torch.rand(40, generator=generator) ** 1.5, torch.rand(60, generator=generator)) for _ in range(300)]

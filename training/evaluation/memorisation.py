@@ -28,8 +28,8 @@ class Nearness:
     """How close n samples come to the training set, against `real_n` real images that were not trained on.
 
     space: what distances are taken in, in words; samples, real: median distance to the nearest training image; closer: probability that a sample is
-    closer than a real image (0.5 if alike), with its standard error; copies: share of the samples closer than the closest 1 % of the real images
-    (0.01 if alike), with its standard error for these real images.
+    closer than a real image (0.5 if alike), with its standard error; copies: share of the samples closer than the closest 1 % of the real images,
+    with its standard error for these real images.
     """
 
     space: str
@@ -42,11 +42,17 @@ class Nearness:
     n: int
     real_n: int
 
+    @property
+    def copies_if_alike(self) -> float:
+        """What `copies` is on average where samples are as close as real images: 0.01, and more where few real images tell what is close."""
+        return (1 + COPIES * (self.real_n - 1)) / (self.real_n + 1)
+
     def __str__(self) -> str:
         return (
             f"nearest training image, {self.space}: median distance {self.samples:.3g} of samples (n = {self.n:,}), {self.real:.3g} of real held-out "
             f"images (n = {self.real_n:,}); a sample is the closer one in {self.closer:.1%} +- {self.closer_error:.1%} of the pairs (50% if alike); "
-            f"{self.copies:.1%} +- {self.copies_error:.1%} of the samples are closer than the closest {COPIES:.0%} of the real images"
+            f"{self.copies:.1%} +- {self.copies_error:.1%} of the samples are closer than the closest {COPIES:.0%} of the real images "
+            f"({self.copies_if_alike:.1%} if alike)"
         )
 
 
