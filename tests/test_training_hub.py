@@ -250,6 +250,14 @@ def test_weights_whose_upload_fails_leave_nothing_half_done(hub: HubServer, mode
     assert set(hub.repository("alice/tiny").files()) >= PUSHED and len(hub.asked("PUT /lfs/")) == 1
 
 
+def test_a_refusal_of_the_weights_by_xet_is_told_at_once(hub: HubServer, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    hub.fault(path="xet-write-token", status=403, times=math.inf)
+    assert "may not write to 'alice/tiny'" in refused(lambda: Publisher(config(model), hub.api()).push(model, "x"))
+    assert len(hub.asked("xet-write-token")) == 1
+
+
 def test_two_commits_at_once_do_not_lose_the_model(hub: HubServer, model: Path) -> None:
     publishers = [Publisher(config(model), hub.api()) for _ in range(2)]
     publishers[0].prove()

@@ -101,10 +101,16 @@ def _passes(error: BaseException) -> bool:
     """Whether a later attempt can succeed: the server's own faults, too many requests, a commit of someone else in between, a cut connection."""
     if isinstance(error, OfflineModeIsEnabled):
         return False
+    status = _status(error)
+    return status is None or status >= 500 or status in (408, 412, 429)
+
+
+def _status(error: BaseException) -> int | None:
+    """What HTTP answered, None if it did not; hf_xet, which sends the weights, raises a ConnectionError that names it."""
     if isinstance(error, HfHubHTTPError):
-        status = error.response.status_code
-        return status >= 500 or status in (408, 412, 429)
-    return True
+        return error.response.status_code
+    found = re.search(r"HTTP status (?:client|server) error \((\d{3})", str(error))
+    return int(found[1]) if found else None
 
 
 @contextmanager
@@ -124,7 +130,7 @@ def explained(api: HfApi, repo_id: str, fix: str = "") -> Iterator[None]:
 
 
 def _reason(api: HfApi, repo_id: str, error: Exception) -> str:
-    said, status = _short(api, error), error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    said, status = _short(api, error), _status(error)
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, and nothing can be pushed without the Hub: unset it."
     if isinstance(error, LocalTokenNotFoundError) or (status == 401 and not token_of(api)):
