@@ -60,7 +60,7 @@ def test_a_photograph_is_turned_and_a_large_one_decoded_small_without_a_visible_
 
 def test_pictures_of_12_bits_stored_in_16_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     pictures._say_dark.cache_clear()
-    for highest in (65000, 0):  # nearly all of the range, and nothing but black
+    for highest in (65535, 0):  # all of the range, and nothing but black
         Decoder(1, 8)(stored(Image.fromarray(np.full((8, 8), highest, np.uint16))), "row 0")
     Decoder(1, 8)(stored(Image.new("L", (8, 8), 9)), "row 0")
     assert not caplog.records
