@@ -178,6 +178,7 @@ def test_the_papers_network_has_the_papers_size() -> None:
         ({"channels": 0}, "channels = 0: use a number above 0"),
         ({"ema_decay": 1.0}, "ema_decay = 1.0"),
         ({"seed": -1}, "seed = -1"),
+        ({"seed": 2**32}, "seed = 4294967296"),
         ({"compile": "maybe"}, "true or false"),
         ({"block_out_channels": "32,x"}, "whole numbers such as"),
         ({"prediction_type": "eps"}, "epsilon, sample, v_prediction"),

@@ -153,3 +153,12 @@ def test_a_folder_is_claimed_by_one_process_until_it_is_given_back(tmp_path: Pat
     given_back(tmp_path)
     given_back(tmp_path)
     assert another() == another() == "True"
+
+
+def test_what_is_written_can_be_read_by_others(tmp_path: Path) -> None:
+    """safetensors writes for the owner alone; a page that serves the model may run as someone else."""
+    with replaced_folder(tmp_path / "model") as draft:
+        (draft / "unet").mkdir()
+        (draft / "unet" / "weights").write_bytes(b"1")
+        (draft / "unet" / "weights").chmod(0o600)
+    assert (tmp_path / "model" / "unet" / "weights").stat().st_mode & 0o044 == 0o044

@@ -104,7 +104,7 @@ class TrainConfig:
     ema_decay: float = option(0.998, "decay of the averaged weights, which are the ones kept; it warms up from zero", at_least=0, below=1)
 
     output_dir: str = option("runs/mnist", "folder for the checkpoints, the sample grids and the finished model", section="Run")
-    seed: int = option(0, "fixes weights, order of the images, timesteps and noise", at_least=0)
+    seed: int = option(0, "fixes weights, order of the images, timesteps and noise", at_least=0, below=2**32)
     dry_run: bool = option(False, "print what the run would be (network, cost, schedule) and stop; no data are read")
     resume: str | None = option(None, "'latest', or a checkpoint folder: go on with a run instead of starting one")
     checkpoint_every: int = option(50_000, "images between two checkpoints; 0 for none", at_least=0)

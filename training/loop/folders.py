@@ -57,6 +57,8 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         draft.chmod(0o755)
         yield draft
         for path in [*draft.rglob("*"), draft]:
+            if path.is_file():
+                path.chmod(0o644)  # safetensors writes for the owner alone, and a server may run as someone else
             _flush(path)
         _swap(draft, folder)
         _flush(folder.parent)

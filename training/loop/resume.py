@@ -20,6 +20,7 @@ TAKEN_OUT = ("eval_split", "eval_images")
 
 FREE = (
     *("output_dir", "resume", "dry_run", "log_every", "checkpoint_every", "keep_checkpoints", "trackers", "tracker_project", "memory_limit_gb"),
+    "skip_broken",  # what could be read so far was read the same; the number of pictures is looked at by itself
     *("sample_every", "sample_images", "sample_steps", "eval_every", "eval_samples", "eval_steps", "features"),
     *HELD_OUT,  # as long as the training images stay the same, which are counted
     *("push_to_hub", "hub_model_id", "hub_private", "hub_revision", "hub_create_pr"),
