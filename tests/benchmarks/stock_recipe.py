@@ -25,6 +25,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from training import machine
+from training.cpu_forms import suit_cpu
 
 
 def augment(picture: Image.Image, size: int) -> torch.Tensor:
@@ -66,6 +67,8 @@ def train(
     accelerator = Accelerator(mixed_precision=precision, dynamo_backend="inductor" if compiled else "no")
     if change == "memory kept by the process":
         machine.keep_memory()
+    if change == "attention and upsampling for a CPU":
+        suit_cpu(unet)
     if change == "channels_last":
         unet = unet.to(memory_format=torch.channels_last)
     ema = EMAModel(unet.parameters(), decay=0.9999, use_ema_warmup=True, inv_gamma=1.0, power=0.75, foreach=change == "EMA in one call")

@@ -29,7 +29,10 @@ MODES = {"fp32": ("no", False), "bf16": ("bf16", False), "fp32 compiled": ("no",
 WARM_UP = 4
 """Steps not counted: the first ones allocate, and compile."""
 
-CHANGES = ("pictures decoded once", "memory kept by the process", "channels_last", "fused AdamW", "EMA in one call", "loss read every 50 steps")
+CHANGES = (
+    *("pictures decoded once", "memory kept by the process", "channels_last", "attention and upsampling for a CPU"),
+    *("fused AdamW", "EMA in one call", "loss read every 50 steps"),
+)
 """What training/train.py does otherwise, each put into the stock recipe alone; channels_last is its choice in float32 only."""
 
 
