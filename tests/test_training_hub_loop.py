@@ -73,13 +73,13 @@ def digest(file: Path) -> str:
 
 
 @contextmanager
-def served(folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """`python app.py` of a folder as a Space starts it; yields its address."""
+def served(folder: Path, environment: dict[str, str], log: Path) -> Iterator[str]:
+    """`python app.py` of a folder as a Space starts it, its output in `log`; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     plain = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
-    address, log = f"http://127.0.0.1:{port}", folder / "app.log"
+    address = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
         app = subprocess.Popen(
             [sys.executable, "app.py"], cwd=folder, env={**plain, "GRADIO_SERVER_PORT": str(port)}, stdout=output, stderr=subprocess.STDOUT
@@ -143,7 +143,7 @@ def test_trained_pushed_loaded_in_plain_diffusers_and_served(tmp_path: Path) -> 
         assert told["shape"] == [4, 28, 28, 1] and 0.05 < told["ink"] < 0.3
 
         source = f"{MODEL}@{repository.commit().sha}"
-        with served(ROOT, {**hub.environment(tmp_path / "page", None), "DDPM_SPACE_MODEL": source}) as address:
+        with served(ROOT, {**hub.environment(tmp_path / "page", None), "DDPM_SPACE_MODEL": source}, tmp_path / "app.log") as address:
             image, name = first_sample(address)
         assert name == source and np.array_equal(image, drawn(local))
 
@@ -163,6 +163,6 @@ def test_the_space_that_was_pushed_starts_from_an_empty_folder(tmp_path: Path) -
         assert variables == {"DDPM_SPACE_MODEL": MODEL}
         for asked, more in ((MODEL, variables), ("bundled:mnist", {})):
             environment = {name: value for name, value in hub.environment(tmp_path / "home", None).items() if name != "DDPM_SPACE_MODEL"}
-            with served(tmp_path / "space", {**environment, **more}) as page:
+            with served(tmp_path / "space", {**environment, **more}, tmp_path / "app.log") as page:
                 image, name = first_sample(page)
             assert name == asked and np.array_equal(image, drawn("bundled:mnist"))
