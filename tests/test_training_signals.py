@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from training_runs import SCRIPT, command, environment, flags, log, new_processes, options, same, weights, write_pictures
 
@@ -153,16 +154,14 @@ def started(arguments: list[str], cwd: Path, run: Path, lines: int = 3) -> subpr
 
 def workers(launcher: int) -> list[int]:
     """The training processes under a launcher."""
-    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [int(pid) for pid, parent, words in (line.split(None, 2) for line in found[1:]) if int(parent) == launcher and "train.py" in words]
+    return [child.pid for child in psutil.Process(launcher).children() if any(word.endswith("train.py") for word in child.cmdline())]
 
 
 def ended(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return True
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
 
 @pytest.mark.proof
