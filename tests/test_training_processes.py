@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate.utils import DistributedType
-from training_runs import SCRIPT, environment, flags, launch, new_processes, options, same, weights, write_pictures
+from training_runs import ROOT, SCRIPT, environment, flags, launch, new_processes, options, same, weights, write_pictures
 
 from training.batches import _rows
 from training.config import ConfigError, make_config
@@ -112,3 +112,20 @@ def test_what_goes_wrong_in_one_process_or_in_all_is_said_once(tmp_path: Path) -
     met.write_bytes(met.read_bytes()[:45])
     done = launch([SCRIPT, *flags({**settings, "memory_limit_gb": 1e-6})], tmp_path, processes=2)
     assert done.returncode == 1 and done.stderr.count("train.py: ") == 1 and f"{met.name}) cannot be used" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_connected_process_ends_before_the_interpreter_is_taken_down(connected: bool, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import atexit, torch.distributed
+from training.loop.processes import end_process
+if {connected}:
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+atexit.register(print, "farewell")
+print("done")
+end_process()
+print("still here")
+""")
+    done = subprocess.run([sys.executable, str(script)], cwd=ROOT, env={**environment(), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split("\n")[:-1]) == (0, ["done", "farewell"] if connected else ["done", "still here", "farewell"]), done.stderr

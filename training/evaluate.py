@@ -35,7 +35,7 @@ from training.evaluation.frechet import INCEPTION_FEATURES, chosen_features, loa
 from training.evaluation.heldout import HeldOut, Rows, held_out_bits, some
 from training.evaluation.judge import judge
 from training.evaluation.samples import check_writable, draw, save_pictures
-from training.loop.processes import say, start_processes
+from training.loop.processes import end_process, part, say, start_processes
 
 DATA_OPTIONS = ("dataset", "streaming", "crop", "flip", "skip_broken", "memory_limit_gb", "eval_images", "seed")
 PARTS_OF_A_SET = ("dataset_config", "dataset_revision", "dataset_split", "image_column", "eval_split")
@@ -196,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         save_pictures(evaluation, given.grid, given.neighbours)
         if given.json:
             evaluation.save(given.json)
-    accelerator.end_training()
+    part(accelerator)
 
 
 def data_options(given: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], list[str]]:
@@ -243,3 +243,4 @@ if __name__ == "__main__":
         main()
     except (ConfigError, DataError, TextError) as error:
         sys.exit(f"evaluate.py: {error}")
+    end_process()

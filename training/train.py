@@ -40,7 +40,7 @@ from training.loop.checkpoint import Trained
 from training.loop.folders import DiskFull, given_back, is_full
 from training.loop.meter import Meter
 from training.loop.outputs import Outputs
-from training.loop.processes import FailedElsewhere, in_turn, is_first, on_main, part, same_everywhere, say, start_processes
+from training.loop.processes import FailedElsewhere, end_process, in_turn, is_first, on_main, part, same_everywhere, say, start_processes
 from training.loop.resume import check_options, choose_checkpoint
 from training.loop.stopping import Stopped, StopSignals
 from training.loop.trackers import check_trackers, finish_trackers
@@ -198,3 +198,4 @@ def command_line(config: TrainConfig) -> None:
 
 if __name__ == "__main__":
     command_line(OPTIONS)
+    end_process()
