@@ -128,4 +128,5 @@ end_process()
 print("still here")
 """)
     done = subprocess.run([sys.executable, str(script)], cwd=ROOT, env={**environment(), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert (done.returncode, done.stdout.split("\n")[:-1]) == (0, ["done", "farewell"] if connected else ["done", "still here", "farewell"]), done.stderr
+    said = ["done", "farewell"] if connected else ["done", "still here", "farewell"]
+    assert (done.returncode, done.stdout.splitlines()) == (0, said), done.stderr
