@@ -21,7 +21,7 @@ from ddpm_space.images import load_image, to_uint8
 from ddpm_space.sampling import Frame, SamplingSettings, sample
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.ui import sampling as sampling_tab
-from ddpm_space.ui.examples import example_names, example_path, is_digit
+from ddpm_space.ui.example_files import example_names, example_path, is_digit
 from ddpm_space.ui.forms import FormError, timestep_list, whole_number
 from ddpm_space.ui.launch import start
 from ddpm_space.ui.model import ModelSlot

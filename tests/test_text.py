@@ -15,6 +15,8 @@ from ddpm_space.errors import TextError
 from ddpm_space.ui.text import TEXT
 
 FOLDER = Path(ui.__file__).parent
+CODE = [*FOLDER.glob("*.py"), *(FOLDER / "labs").glob("*.py")]
+SCRIPTS = [*(FOLDER / "static").rglob("*.js")]
 CJK = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 HAN = re.compile(r"[\u3400-\u9fff]")
 KEY = re.compile(r"[a-z]+(?:\.[A-Za-z0-9_-]+)+")
@@ -39,7 +41,7 @@ def test_both_languages_say_it(key: str) -> None:
 
 
 def python_strings() -> Iterator[str]:
-    for path in FOLDER.glob("*.py"):
+    for path in CODE:
         for found in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(found, ast.Constant) and isinstance(found.value, str):
                 yield found.value
@@ -48,7 +50,7 @@ def python_strings() -> Iterator[str]:
 
 
 def script_strings() -> Iterator[str]:
-    for path in (FOLDER / "static").glob("*.js"):
+    for path in SCRIPTS:
         source = path.read_text(encoding="utf-8")
         yield from re.findall(r'"([^"\n]*)"', source)
         yield from (re.sub(r"\$\{[^}]*\}", "*", text) for text in re.findall(r"`([^`]*)`", source))
@@ -73,6 +75,6 @@ def test_an_error_of_the_library_has_a_translation() -> None:
 
 
 def test_words_stand_nowhere_but_in_the_table() -> None:
-    for path in [*FOLDER.glob("*.py"), *(FOLDER / "static").glob("*.js")]:
+    for path in [*CODE, *SCRIPTS]:
         found = HAN.findall(path.read_text(encoding="utf-8").replace('"中文"', ""))
         assert found == [], path.name

@@ -1,19 +1,17 @@
-"""The pictures that come with the package, and the controls that choose one of them or a visitor's own."""
+"""The controls that choose an example picture or a visitor's own."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import gradio as gr
 
 from ddpm_space.images import data_uri, load_image
+from ddpm_space.ui.example_files import DEFAULT, FOLDER, example_names, example_path
 from ddpm_space.ui.text import T
 from ddpm_space.ui.widgets import panel
 
-FOLDER = Path(__file__).parent.parent / "assets" / "examples"
-DEFAULT = "digit_3"
 MAX_MEGABYTES = 20
 """Largest file that a visitor may send."""
 
@@ -25,21 +23,6 @@ class PictureChoice:
     chosen: gr.State
     picker: gr.HTML
     upload: gr.UploadButton
-
-
-def example_path(name: str) -> str:
-    """Find an example picture by name; a name that is not in the list gives the default, so that nothing else can be opened."""
-    return str(FOLDER / f"{name if name in example_names() else DEFAULT}.png")
-
-
-def example_names() -> list[str]:
-    """List the examples, digits first."""
-    return sorted((path.stem for path in FOLDER.glob("*.png")), key=lambda name: (not name.startswith("digit_"), name))
-
-
-def is_digit(path: str) -> bool:
-    """Tell whether a picture is one of the bundled digits, which are of the kind that the bundled model was trained on."""
-    return Path(path).parent == FOLDER and Path(path).stem.startswith("digit_")
 
 
 def picture_choice(default: str = DEFAULT) -> PictureChoice:

@@ -23,6 +23,7 @@ from ddpm_space.ui import build_app
 from ddpm_space.ui.examples import MAX_MEGABYTES
 from ddpm_space.ui.head import STATIC, PageHead, static_routes
 from ddpm_space.ui.model import ModelSlot
+from ddpm_space.ui.routes import lab_routes
 from ddpm_space.ui.text import I18N
 from ddpm_space.ui.theme import theme
 
@@ -34,7 +35,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": theme(),
         "i18n": I18N,
-        "app_kwargs": {"middleware": [Middleware(PageHead)], "routes": static_routes()},
+        "app_kwargs": {"middleware": [Middleware(PageHead)], "routes": [*lab_routes(), *static_routes()]},
         "run_history": False,
         "enable_monitoring": False,
         "max_file_size": f"{MAX_MEGABYTES}mb",

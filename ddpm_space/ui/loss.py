@@ -15,7 +15,8 @@ from ddpm_space.loss import bound_terms, eps_errors, simple_loss
 from ddpm_space.models import LoadedModel
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.spacing import spaced_timesteps
-from ddpm_space.ui.examples import example_path, is_digit, picture_choice
+from ddpm_space.ui.example_files import example_path, is_digit
+from ddpm_space.ui.examples import picture_choice
 from ddpm_space.ui.forms import seed_box, timestep_list, whole_number
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.text import T

@@ -11,7 +11,8 @@ from ddpm_space import figures
 from ddpm_space.images import load_image
 from ddpm_space.noising import compare_routes, noise_image
 from ddpm_space.schedule import SCHEDULES, NoiseSchedule
-from ddpm_space.ui.examples import example_path, picture_choice
+from ddpm_space.ui.example_files import example_path
+from ddpm_space.ui.examples import picture_choice
 from ddpm_space.ui.forms import seed_box, whole_number
 from ddpm_space.ui.text import T
 from ddpm_space.ui.widgets import Payload, answered, encode, panel, picked

@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 
 from ddpm_space.errors import TextError
+from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.head import STATIC
 
 Payload = dict[str, Any]
@@ -34,6 +35,31 @@ def panel(kind: str, payload: Payload | None = None, **props: Any) -> gr.HTML:
         elem_classes=["ddpm", f"ddpm-{kind}"],
         **props,
     )
+
+
+def lab(name: str, **props: Any) -> gr.HTML:
+    """Place the lab `name` of `static/labs/`: its controls and its drawing are the browser's, its numbers come from `ddpm/ask/{name}`."""
+    return panel(f"lab-{name}", None, **props)
+
+
+def on_run(place: gr.HTML, handler: Callable[[Asked], Iterator[Payload]], **limits: Any) -> None:
+    """Let a panel run what is long: `run(values)` of its script starts `handler`, whose payloads it draws; `halt()` cancels it between two of them.
+
+    Args:
+        handler: takes the values, checks them, and yields payloads; wrapped so that an error becomes a sentence.
+        limits: `concurrency_id` and the like; HEAVY where the model runs.
+    """
+
+    def stream(question: str | None) -> Iterator[str]:
+        values = picked(question, "asked")
+        values = values if isinstance(values, dict) else {}
+        for payload in streamed(handler)(Asked(values)):
+            # The script tells by the number whether a payload belongs to a run that was stopped.
+            yield encode({**payload, "run": values.get("run")})
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    running = place.submit(stream, [place], [place], trigger_mode="multiple", **quiet, **(limits or HEAVY))
+    place.stop(None, None, None, cancels=[running], **quiet)
 
 
 def encode(payload: Payload) -> str:

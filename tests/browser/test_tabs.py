@@ -15,7 +15,7 @@ from ddpm_space import loss, models, noising
 from ddpm_space.images import load_image, to_uint8
 from ddpm_space.notes.reverse import posterior_coefficients
 from ddpm_space.schedule import NoiseSchedule
-from ddpm_space.ui.examples import example_path
+from ddpm_space.ui.example_files import example_path
 
 LANGUAGES = ("zh", "en")
 WIDTHS = (390, 1280)

@@ -10,7 +10,7 @@ from walk import await_phase, exact, move_t, open_tab, press, text
 from ddpm_space import loss, models
 from ddpm_space.images import load_image
 from ddpm_space.schedule import SCHEDULES, NoiseSchedule
-from ddpm_space.ui.examples import example_path
+from ddpm_space.ui.example_files import example_path
 from ddpm_space.ui.launch import DEFAULT_MODEL, start
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.noising import LENGTHS

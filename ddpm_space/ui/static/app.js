@@ -14,6 +14,11 @@ import { step } from "./store.js";
 import { errorText, node, say } from "./text.js";
 
 const PANELS = { header, section, model, picker, noising, numbers, path, routes, seen, film, step: reverseStep, errors, bound };
+// A lab's panel is `lab-NAME`; each lab is a file of `labs/`.
+const LABS = {};
+Object.entries(LABS).forEach(([name, build]) => {
+  PANELS[`lab-${name}`] = build;
+});
 
 // While an event waits for its turn or for the model, its panel says so; the event's inputs pass through unchanged.
 const waitingNotes = {};
@@ -68,13 +73,17 @@ window.ddpm.mount = (element, props, trigger, watch) => {
   const update = () => {
     if (!props.value) return;
     const payload = JSON.parse(props.value);
+    if (payload.asked) return; // a question on its way to Python
     // What the stopped event still had on its way comes too late; only the film of a stopped run, which says "finished": false, is wanted.
     if (halted && !("finished" in payload)) return;
     waiting.hidden = true;
     fail(payload.error);
     root.dataset.state = payload.error ? "error" : "drawn";
     if (empty) empty.hidden = true;
-    if (payload.error) return;
+    if (payload.error) {
+      draw?.failed?.();
+      return;
+    }
     body.hidden = false;
     latest = payload;
     draw?.(payload);

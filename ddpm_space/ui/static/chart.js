@@ -17,8 +17,9 @@ const tickText = (value, log) => {
   return number(value, 3).replace(/\.0*$/, "").replace(/(\.\d*?)0+( |$)/, "$1$2").replace(/^1(\.0*)? × /, "");
 };
 
-// spec: {title, x: {min, max, label, log}, y: {...}, lines: [{name, role, x, y, dashed, points, error}], marker, height, onPick}
-// A line's x may be left out: then x is the index. Returns draw(spec).
+// spec: {title, x: {min, max, label, log}, y: {...}, lines: [{name, role, x, y, dashed, points, error}], bars, areas, marker, height, onPick, summary}
+// A line's x may be left out: then x is the index. bars: [{name, role, edges, heights}], a histogram; areas: [{name, role, x, low, high}], a band.
+// onPick(x) is told where the pointer is pressed or dragged. x.exact: a reading is shown as it is, not rounded to a whole number. Returns draw(spec).
 export function chart(root) {
   const title = node("h4", { className: "chart-title" });
   const legend = node("ul", { className: "legend" });
@@ -44,10 +45,19 @@ export function chart(root) {
   const listen = (picture) => {
     const { min, max } = spec.x;
     const xAxis = axis(spec.x, MARGIN.left, canvas.clientWidth - MARGIN.right);
-    const under = (event) => Math.min(max, Math.max(min, xAxis.invert(event.clientX - picture.getBoundingClientRect().left)));
+    const under = (event) => Math.min(max, Math.max(min, xAxis.invert(event.clientX - canvas.getBoundingClientRect().left)));
     picture.addEventListener("pointermove", (event) => readAt(under(event)));
     picture.addEventListener("pointerleave", () => readAt(null));
-    if (spec.onPick) picture.addEventListener("click", (event) => spec.onPick(under(event)));
+    if (!spec.onPick) return;
+    picture.addEventListener("pointerdown", (event) => {
+      // The drawing is replaced while it is dragged on: the whole window follows the pointer.
+      const drag = (moved) => spec.onPick(under({ clientX: moved.clientX }));
+      const drop = () => window.removeEventListener("pointermove", drag);
+      window.addEventListener("pointermove", drag);
+      window.addEventListener("pointerup", drop, { once: true });
+      window.addEventListener("pointercancel", drop, { once: true });
+      drag(event);
+    });
   };
 
   canvas.addEventListener("keydown", (event) => {
@@ -56,7 +66,7 @@ export function chart(root) {
     event.preventDefault();
     const { min, max } = spec.x;
     const start = reading ?? spec.marker ?? (min + max) / 2;
-    readAt(Math.min(max, Math.max(min, start + direction * Math.max(1, (max - min) / 100))));
+    readAt(Math.min(max, Math.max(min, start + direction * spec.x.exact ? (max - min) / 100 : Math.max(1, (max - min) / 100))));
     canvas.firstChild.focus();
   });
   canvas.addEventListener("focusout", () => reading !== null && !canvas.matches(":hover") && readAt(null));
@@ -76,11 +86,14 @@ function nearest(line, value) {
 }
 
 function legendItems(spec, place) {
-  return spec.lines.map((line) => {
+  const filled = [...(spec.bars ?? []), ...(spec.areas ?? [])].filter((one) => one.name);
+  const blocks = filled.map((one) => node("li", {}, node("span", { className: `legend-mark block role-${one.role}`, ariaHidden: "true" }), rich(node("span"), one.name)));
+  const lines = spec.lines.map((line) => {
     const mark = node("span", { className: `legend-mark role-${line.role}${line.dashed ? " dashed" : ""}`, ariaHidden: "true" });
     const value = place === null || place === undefined || !line.y.length ? null : node("span", { className: "legend-value" }, number(line.y[nearest(line, place)], 3));
     return node("li", {}, mark, rich(node("span"), line.name), value);
   });
+  return [...blocks, ...lines];
 }
 
 function plot(spec, width, reading) {
@@ -99,6 +112,18 @@ function plot(spec, width, reading) {
   picture.append(svg("text", { class: "axis-name", x: (MARGIN.left + width - MARGIN.right) / 2, y: height - 4, "text-anchor": "middle" }, spec.x.label));
   const middle = (MARGIN.top + height - MARGIN.bottom) / 2;
   picture.append(svg("text", { class: "axis-name", x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }, spec.y.label));
+  for (const area of spec.areas ?? []) {
+    const edge = (values, indices) => indices.map((index) => `${xAxis.scale(area.x[index]).toFixed(1)},${yAxis.scale(values[index]).toFixed(1)}`);
+    const indices = [...area.x.keys()];
+    picture.append(svg("polygon", { class: `area role-${area.role}`, points: [...edge(area.high, indices), ...edge(area.low, indices.reverse())].join(" ") }));
+  }
+  for (const bars of spec.bars ?? []) {
+    const floor = yAxis.scale(Math.max(spec.y.min, spec.y.log ? spec.y.min : 0));
+    for (let index = 0; index < bars.heights.length; index += 1) {
+      const [from, to, top] = [xAxis.scale(bars.edges[index]), xAxis.scale(bars.edges[index + 1]), yAxis.scale(bars.heights[index])];
+      picture.append(svg("rect", { class: `bar role-${bars.role}`, x: from, width: Math.max(0.5, to - from - 0.5), y: Math.min(top, floor), height: Math.abs(floor - top) }));
+    }
+  }
   const at = (line, index) => [xAxis.scale(line.x ? line.x[index] : index), yAxis.scale(line.y[index])];
   spec.lines.forEach((line) => picture.append(...drawLine(line, at, yAxis)));
   for (const [place, name] of [[spec.marker, "marker"], [reading, "reading"]]) {
@@ -114,7 +139,7 @@ function plot(spec, width, reading) {
   if (reading !== null) {
     const x = xAxis.scale(reading);
     const inner = x > width - 110 ? { x: x - 6, "text-anchor": "end" } : { x: x + 6, "text-anchor": "start" };
-    picture.append(svg("text", { class: "reading-text", y: MARGIN.top + 10, ...inner }, `${spec.x.symbol ?? "t"} = ${number(Math.round(reading), 4).replace(/\.0*$/, "")}`));
+    picture.append(svg("text", { class: "reading-text", y: MARGIN.top + 10, ...inner }, `${spec.x.symbol ?? "t"} = ${spec.x.exact ? number(reading, 3) : number(Math.round(reading), 4).replace(/\.0*$/, "")}`));
   }
   return picture;
 }

@@ -3,6 +3,7 @@
 from ddpm_space.images import IMAGE_ERRORS
 from ddpm_space.pipeline_folder import MODEL_ERRORS
 from ddpm_space.sampling import SETTINGS_ERRORS
+from ddpm_space.ui.asked import ASKED_ERRORS
 from ddpm_space.ui.forms import FORM_ERRORS
 
 CHINESE = {
@@ -45,6 +46,9 @@ CHINESE = {
     "error.settings.spacing": "没有“{value}”这种步的间隔方式：可用的是 {known}。",
     "error.settings.variance_type": "没有“{value}”这种方差：可用的是 {known}。",
     "error.settings.seed": "种子不能是 {value}：请填 0 到 {highest} 的整数。",
+    "error.ask.number": "{name}不能是 {value}：请填 {lowest} 到 {highest} 的数。",
+    "error.ask.points": "{name}：需要 {lowest} 到 {highest} 个点，每个点是两个有限的数；收到的是 {value}。",
+    "error.ask.malformed": "页面与服务器对不上了：请刷新页面。",
     "error.form.whole_number": "{name}不能是 {value}：请填 {lowest} 到 {highest} 的整数。",
     "error.form.timesteps": "“{value}”不是时间步的列表：请填 0 到 {highest} 的整数，用逗号隔开。",
     "error.form.too_many": "一次给了 {count} 个时间步，最多 {highest} 个。",
@@ -57,7 +61,7 @@ FIELDS = {
     "field.num_steps": ("步数", "Steps"),
 }
 
-LIBRARY_ENGLISH = {**IMAGE_ERRORS, **MODEL_ERRORS, **SETTINGS_ERRORS, **FORM_ERRORS}
+LIBRARY_ENGLISH = {**IMAGE_ERRORS, **MODEL_ERRORS, **SETTINGS_ERRORS, **FORM_ERRORS, **ASKED_ERRORS}
 
 ERRORS = {
     **{key: (CHINESE[key], english) for key, english in LIBRARY_ENGLISH.items()},
@@ -66,6 +70,14 @@ ERRORS = {
     "error.file_size": (
         "“{name}”有 {megabytes} MB，最多接受 {limit} MB。请缩小后再试。",
         "'{name}' has {megabytes} MB; at most {limit} MB are accepted. Make it smaller and try again.",
+    ),
+    "error.busy": (
+        "现在用的人太多，没能轮到：请过一会儿再试。",
+        "Too many visitors at this moment: try again in a little while.",
+    ),
+    "error.connection": (
+        "没有联系上服务器：请检查网络，再试一次。",
+        "The server did not answer: check the connection and try again.",
     ),
     "error.unexpected": (
         "出了意料之外的问题，已记入服务器日志。换个设置再试一次，或刷新页面。",

@@ -28,6 +28,22 @@ PAGE = {
     "axis.bits_term": ("每项 (bits/dim)", "bits/dim of the term"),
     "axis.bits_sum": ("累计 (bits/dim)", "bits/dim so far"),
     "unit.bits": ("bits/dim", "bits/dim"),
+    "control.another_seed": ("换一个", "Another"),
+    "card.heading": ("公式、代码与检验（{count}）", "Formulas, code and checks ({count})"),
+    "card.code": ("计算它的函数", "The function that computes it"),
+    "card.check": ("现在检验", "Check it now"),
+    "card.checking": ("正在检验……", "Checking…"),
+    "card.passed": (
+        "通过（种子 {seed}）：相差最大处 {left} 对 {right}，差 {error}，允许 {tolerance}。",
+        "Passed (seed {seed}): where they differ most, {left} against {right}; difference {error}, allowed {tolerance}.",
+    ),
+    "card.failed": (
+        "没有通过（种子 {seed}）：{left} 对 {right}，差 {error}，超过了允许的 {tolerance}。",
+        "Failed (seed {seed}): {left} against {right}; difference {error}, more than the {tolerance} allowed.",
+    ),
+    "cloud.play": ("播放", "Play"),
+    "cloud.pause": ("暂停", "Pause"),
+    "cloud.scrub": ("回看每一帧", "Go through the frames"),
     "wait.turn": (
         "正在等待：模型还在加载，或者轮到你之前还有别人的任务……",
         "Waiting: the model is still loading, or another visitor's run comes first…",

@@ -1,0 +1,18 @@
+"""The labs: parts of the page in which a visitor changes a number and the library answers. One module each; this is their table of contents.
+
+A lab's `answer` takes what was asked and returns a payload of numbers and text ids, within about 100 ms, for any visitor and without the model:
+nothing is kept between two questions. What runs the model, or runs for long, is an event of the tab instead (`widgets.on_run`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ddpm_space.ui.asked import Asked
+from ddpm_space.ui.labs import check
+from ddpm_space.ui.widgets import Payload
+
+LABS: dict[str, Callable[[Asked], Payload]] = {
+    "check": check.answer,
+}
+"""name of the address `ddpm/ask/{name}` -> who answers."""
