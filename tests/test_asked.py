@@ -160,7 +160,7 @@ def test_too_many_at_once_are_told_so(client: TestClient, monkeypatch: pytest.Mo
 def test_a_check_is_the_registry_s(client: TestClient) -> None:
     found = client.post("/ddpm/ask/check", content=json.dumps({"id": "N7.q_posterior", "seed": 3})).json()
     expected = EQUATIONS["N7.q_posterior"].check(torch.Generator().manual_seed(3))
-    assert (found["left"], found["right"], found["error"], found["tolerance"], found["passed"]) == (*expected[1:], True)
+    assert (found["left"], found["right"], found["difference"], found["tolerance"], found["passed"]) == (*expected[1:], True)
     assert client.post("/ddpm/ask/check", content=json.dumps({"id": "N7.nothing", "seed": 3})).json()["error"]["key"] == "error.form.choice"
 
 

@@ -22,10 +22,13 @@ def build_app(model: ModelSlot) -> gr.Blocks:
         panel("header", {})
         with gr.Tabs():
             with gr.Tab(T("tab.noising"), id="noising"):
+                panel("contents", {})
                 noising.build()
             with gr.Tab(T("tab.sampling"), id="sampling"):
+                panel("contents", {})
                 sampling.build(app, model)
             with gr.Tab(T("tab.loss"), id="loss"):
+                panel("contents", {})
                 loss.build(app, model)
         api.build(model)
     return app.queue(default_concurrency_limit=4, max_size=48)

@@ -26,7 +26,8 @@ def answer(asked: Asked) -> Payload:
     return {
         "id": equation.id,
         "seed": seed,
-        **{name: _finite(getattr(found, name)) for name in ("left", "right", "error")},
+        **{name: _finite(getattr(found, name)) for name in ("left", "right")},
+        "difference": _finite(found.error),
         "tolerance": found.tolerance,
         "passed": found.passed,
         "seconds": time.perf_counter() - start,

@@ -1,5 +1,6 @@
 // Mounts the panels: each `gr.HTML` of Python's `widgets.panel` calls `ddpm.mount`, and each new value of it is drawn by its panel.
 import { bound } from "./bound.js";
+import { contents } from "./contents.js";
 import { errors } from "./errors.js";
 import { film } from "./film.js";
 import { header, model, section } from "./heading.js";
@@ -13,7 +14,7 @@ import { seen } from "./seen.js";
 import { step } from "./store.js";
 import { errorText, node, say } from "./text.js";
 
-const PANELS = { header, section, model, picker, noising, numbers, path, routes, seen, film, step: reverseStep, errors, bound };
+const PANELS = { header, section, contents, model, picker, noising, numbers, path, routes, seen, film, step: reverseStep, errors, bound };
 // A lab's panel is `lab-NAME`; each lab is a file of `labs/`.
 const LABS = {};
 Object.entries(LABS).forEach(([name, build]) => {

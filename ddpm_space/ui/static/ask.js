@@ -9,7 +9,7 @@ export async function ask(name, values, signal) {
     if (error.name === "AbortError") throw error;
     answer = { error: { key: "error.connection", values: {} } };
   }
-  if (answer.error) throw Object.assign(new Error(answer.error.key), { answer: answer.error });
+  if (answer.error?.key) throw Object.assign(new Error(answer.error.key), { answer: answer.error });
   return answer;
 }
 

@@ -45,7 +45,7 @@ export function card(id) {
       seed += 1;
       result.replaceChildren(...report(entry, found));
       result.dataset.passed = String(found.passed);
-      result.dataset.error = String(found.error);
+      result.dataset.difference = String(found.difference);
     } catch (error) {
       result.replaceChildren(node("p", { className: "error-note" }, errorText(error.answer)));
     }
@@ -54,15 +54,15 @@ export function card(id) {
 
   return {
     element,
-    fill: (source_) => {
-      filled.hidden = !source_;
-      if (source_) tex(filled, source_, true);
+    fill: (withNumbers) => {
+      filled.hidden = !withNumbers;
+      if (withNumbers) tex(filled, withNumbers, true);
     },
   };
 }
 
 function report(entry, found) {
-  const words = { left: number(found.left, 6), right: number(found.right, 6), error: number(found.error, 3), tolerance: number(found.tolerance, 3), seed: found.seed };
+  const words = { left: number(found.left, 6), right: number(found.right, 6), difference: number(found.difference, 3), tolerance: number(found.tolerance, 3), seed: found.seed };
   return [
     rich(node("p", { className: "note" }), entry.route[window.ddpm.language]),
     say("p", found.passed ? "card.passed" : "card.failed", words, found.passed ? "card-verdict passed" : "card-verdict failed"),

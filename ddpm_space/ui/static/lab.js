@@ -56,20 +56,20 @@ export function runner(root, { props, trigger }, { runKey, stopKey, chosen, befo
   const waiting = say("p", "wait.turn", {}, "waiting-note");
   waiting.setAttribute("role", "status");
   waiting.hidden = true;
-  let number_ = 0;
+  let latestRun = 0;
   const resting = () => {
     run.disabled = false;
     stop.disabled = true;
     waiting.hidden = true;
   };
   run.addEventListener("click", () => {
-    number_ += 1;
+    latestRun += 1;
     run.disabled = true;
     stop.disabled = false;
     waiting.hidden = false;
     root.dataset.phase = "waiting";
     before?.();
-    props.value = JSON.stringify({ asked: { ...chosen(), run: number_ } });
+    props.value = JSON.stringify({ asked: { ...chosen(), run: latestRun } });
     trigger("submit");
   });
   stop.addEventListener("click", () => {
@@ -81,7 +81,7 @@ export function runner(root, { props, trigger }, { runKey, stopKey, chosen, befo
     element: node("div", { className: "row" }, run, stop, waiting),
     // Tell the runner what came: {done: true} ends the run; false means that the payload is late, of a run that was stopped.
     took: (payload) => {
-      if (root.dataset.phase === "stopped" || payload.run !== number_) return false;
+      if (root.dataset.phase === "stopped" || payload.run !== latestRun) return false;
       waiting.hidden = true;
       root.dataset.phase = payload.done ? "finished" : "running";
       if (payload.done) resting();

@@ -31,13 +31,13 @@ export function address() {
 export const inAddress = (key) => given.get(key);
 
 // A setting: a signal whose first value is the address's, if `read` accepts it (returns other than undefined), else `initial`.
-export function setting(key, initial, read = (text) => text, write_ = String) {
+export function setting(key, initial, read = (text) => text, toText = String) {
   const text = inAddress(key);
   const found = text === null ? undefined : read(text);
   const value = signal(found === undefined ? initial : found);
   value.subscribe((now) => {
-    const written = write_(now);
-    keep(key, written === write_(initial) ? null : written);
+    const written = toText(now);
+    keep(key, written === toText(initial) ? null : written);
   });
   return value;
 }
