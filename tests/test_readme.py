@@ -58,3 +58,23 @@ def test_quick_start_runs(number: int) -> None:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     result = subprocess.run([sys.executable, "-c", QUICK_STARTS[number]], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+
+
+def figures(text: str) -> list[str]:
+    """Every number of the tables, in order."""
+    return [number for line in text.splitlines() if line.startswith("|") for number in re.findall(r"\d+\.\d+|\d{3,}", line)]
+
+
+def test_the_chinese_twin_says_the_same() -> None:
+    own = TEXT.split("---", 2)[2].split("## What is where")[0]
+    assert re.findall(r"```python\n(.*?)```", CHINESE, flags=re.S) == QUICK_STARTS
+    assert figures(CHINESE) == figures(own)
+    commands = [line for line in own.splitlines() if re.match(r"    \S", line) and "```" not in line]
+    outside_code = [line for line in commands if not any(line in block for block in QUICK_STARTS)]
+    assert outside_code and [line for line in outside_code if line not in CHINESE.splitlines()] == []
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", CHINESE)
+    assert targets and [target for target in targets if not (ROOT / target).exists()] == []
+    assert "HF_ENDPOINT" in CHINESE and "README.zh.md" in TEXT
