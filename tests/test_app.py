@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ from ddpm_space.ui.trajectory import FEWEST_KEPT, Trajectory
 from ddpm_space.ui.widgets import encode, error_payload, streamed
 
 DIGIT = example_path("digit_7")
-ENDPOINTS = {"/noise_image", "/compare_routes", "/sample", "/eps_errors", "/bits_per_dim"}
+ENDPOINTS = {"/noise_image", "/posterior", "/kl_gaussian", "/compare_routes", "/sample", "/eps_errors", "/bits_per_dim"}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,27 @@ def test_the_api_is_exactly_the_main_actions(client: Client) -> None:
     assert set(info["named_endpoints"]) == ENDPOINTS
     assert info["unnamed_endpoints"] == {}
     assert all(endpoint["description"] for endpoint in info["named_endpoints"].values())
+
+
+def test_the_posterior_is_bayes_rule(client: Client) -> None:
+    _, numbers = client.predict(handle_file(DIGIT), "cosine", 321, 100, 7, 28, 1, api_name="/posterior")
+    chain = NoiseSchedule.cosine()
+    a_t, a_s = float(chain.alpha_bar[321]), float(chain.alpha_bar[100])
+    # Precisions of a Gaussian prior and of one observation of it add up.
+    prior, seen, factor = 1 - a_s, 1 - a_t / a_s, math.sqrt(a_t / a_s)
+    variance = 1 / (1 / prior + factor**2 / seen)
+    assert numbers["variance"] == pytest.approx(variance, rel=1e-12) and numbers["std"] == pytest.approx(math.sqrt(variance), rel=1e-12)
+    assert numbers["coef_x_0"] == pytest.approx(variance * math.sqrt(a_s) / prior, rel=1e-12)
+    assert numbers["coef_x_t"] == pytest.approx(variance * factor / seen, rel=1e-12)
+    assert "is not a whole number from -1 to 320" in message_of(client, handle_file(DIGIT), "cosine", 321, 321, 7, 28, 1, api_name="/posterior")
+
+
+def test_the_kl_of_two_gaussians(client: Client) -> None:
+    found = client.predict(1, 2, 0, 1, api_name="/kl_gaussian")
+    p, q = torch.distributions.Normal(1.0, 2.0), torch.distributions.Normal(0.0, 1.0)
+    assert found["nats"] == pytest.approx(float(torch.distributions.kl_divergence(p, q)), rel=1e-6)
+    assert found["bits"] == pytest.approx(found["nats"] / math.log(2), rel=1e-12)
+    assert "std_2" in message_of(client, 1, 2, 0, 0, api_name="/kl_gaussian")
 
 
 def test_noise_image_is_the_library_s(client: Client) -> None:
@@ -145,11 +167,17 @@ def test_the_page_brings_its_own_head_and_asks_no_other_host(live_app: str) -> N
 def test_every_import_of_the_page_s_scripts_is_a_file_beside_them() -> None:
     from ddpm_space.ui.head import STATIC
 
-    scripts = {path.name: path.read_text(encoding="utf-8") for path in STATIC.glob("*.js")}
-    imported = {line.split('"./')[1].split('"')[0] for source in scripts.values() for line in source.splitlines() if line.startswith("import ")}
+    scripts = {path: path.read_text(encoding="utf-8") for path in STATIC.rglob("*.js")}
+    addresses = [
+        (path, found) for path, source in scripts.items() for found in re.findall(r'^(?:import|export) [^"]*"(\.[^"]+)";', source, flags=re.M)
+    ]
+    imported = {(path.parent / address).resolve() for path, address in addresses}
     assert imported <= set(scripts)
-    assert set(scripts) - imported == {"app.js", "language.js", "mount.js"}, "a script that nothing loads"
+    assert {path.name for path in set(scripts) - imported} == {"app.js", "language.js", "mount.js"}, "a script that nothing loads"
     assert not any("http://" in source.replace("http://www.w3.org/2000/svg", "") or "https://" in source for source in scripts.values())
+    styles = {path: path.read_text(encoding="utf-8") for path in STATIC.rglob("*.css")}
+    brought = {(path.parent / address).resolve() for path, source in styles.items() for address in re.findall(r'@import url\("([^"]+)"\)', source)}
+    assert {path.name for path in set(styles) - brought} == {"page.css"} and brought <= set(styles)
 
 
 def test_a_stopped_run_stops_working_and_can_be_looked_at(tiny_pipeline: Path) -> None:

@@ -113,7 +113,7 @@ def test_an_answer_is_the_lab_s(client: TestClient, monkeypatch: pytest.MonkeyPa
     assert client.post("/ddpm/ask/twice", content=json.dumps({"x": 0.25})).json() == {"value": 0.5}
     refused = client.post("/ddpm/ask/twice", content=json.dumps({"x": 2}))
     assert refused.status_code == 200
-    assert refused.json()["error"] == {"key": "error.ask.number", "values": {"name": "x", "value": "2", "lowest": "0", "highest": "1"}}
+    assert refused.json()["error"] == {"key": "error.form.number", "values": {"name": "x", "value": "2", "lowest": "0", "highest": "1"}}
 
 
 @pytest.mark.parametrize("body", ["[1]", "{", '"x"', "[" * 100_000, " " * (routes.MAX_BODY + 1)])

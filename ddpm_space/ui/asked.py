@@ -17,13 +17,12 @@ from torch import Tensor
 from ddpm_space.errors import TextError
 from ddpm_space.images import FORMATS, ImageError, load_image
 from ddpm_space.ui.example_files import example_path, is_digit
-from ddpm_space.ui.forms import FormError, whole_number
+from ddpm_space.ui.forms import FormError, finite_number, whole_number
 
 MAX_SIDE = 256
 """Largest height and width of a visitor's picture; the browser makes a larger one smaller before it sends it."""
 
 ASKED_ERRORS = {
-    "error.ask.number": "{name}: {value} is not a number from {lowest} to {highest}.",
     "error.ask.malformed": "The page and the server do not understand each other: reload the page.",
     "error.ask.points": "{name}: between {lowest} and {highest} points are needed, each two finite numbers; {value} were sent.",
 }
@@ -47,10 +46,7 @@ class Asked:
 
     def number(self, name: str, lowest: float, highest: float) -> float:
         """Take a finite number in [lowest, highest]."""
-        value = _real(self.values.get(name))
-        if value is None or not lowest <= value <= highest:
-            raise AskedError("error.ask.number", name=name, value=_short(self.values.get(name)), lowest=lowest, highest=highest)
-        return value
+        return finite_number(_real(self.values.get(name)), name, lowest, highest)
 
     def choice(self, name: str, known: Collection[str]) -> str:
         """Take one of the known words."""

@@ -14,6 +14,7 @@ MAX_TIMESTEPS = 8
 
 FORM_ERRORS = {
     "error.form.whole_number": "{name}: {value} is not a whole number from {lowest} to {highest}.",
+    "error.form.number": "{name}: {value} is not a number from {lowest} to {highest}.",
     "error.form.timesteps": "'{value}' is not a list of timesteps: write whole numbers from 0 to {highest}, separated by commas.",
     "error.form.too_many": "{count} timesteps at once: use at most {highest}.",
     "error.form.choice": "Unknown {name} '{value}': use one of {known}.",
@@ -40,6 +41,17 @@ def whole_number(value: float | None, name: str, lowest: int = 0, highest: int =
     if value is None or isinstance(value, bool) or not math.isfinite(value) or int(value) != value or not lowest <= value <= highest:
         raise FormError("error.form.whole_number", name=name, value=value, lowest=lowest, highest=highest)
     return int(value)
+
+
+def finite_number(value: float | None, name: str, lowest: float, highest: float) -> float:
+    """Check a number that need not be whole.
+
+    Raises:
+        FormError: empty, not finite, or out of range.
+    """
+    if value is None or isinstance(value, bool) or not math.isfinite(value) or not lowest <= value <= highest:
+        raise FormError("error.form.number", name=name, value=value, lowest=lowest, highest=highest)
+    return float(value)
 
 
 def timestep_list(text: str, length: int) -> list[int]:

@@ -46,7 +46,7 @@ CHINESE = {
     "error.settings.spacing": "没有“{value}”这种步的间隔方式：可用的是 {known}。",
     "error.settings.variance_type": "没有“{value}”这种方差：可用的是 {known}。",
     "error.settings.seed": "种子不能是 {value}：请填 0 到 {highest} 的整数。",
-    "error.ask.number": "{name}不能是 {value}：请填 {lowest} 到 {highest} 的数。",
+    "error.form.number": "{name}不能是 {value}：请填 {lowest} 到 {highest} 的数。",
     "error.ask.points": "{name}：需要 {lowest} 到 {highest} 个点，每个点是两个有限的数；收到的是 {value}。",
     "error.ask.malformed": "页面与服务器对不上了：请刷新页面。",
     "error.form.whole_number": "{name}不能是 {value}：请填 {lowest} 到 {highest} 的整数。",
