@@ -60,11 +60,12 @@ class _Unreached(Exception):
     """The Hub gave no answer, or one that tells nothing about the model; the cause is the argument."""
 
 
-def download(repo: str, revision: str | None, hub: HfApi | None = None) -> Download:
+def download(repo: str, revision: str | None, hub: HfApi | None = None, max_megabytes: float | None = None) -> Download:
     """Bring a model onto this machine; a full commit hash that is here is never asked for again.
 
     Args:
         repo: "user/model"; revision: branch, tag or commit, None for the default branch; hub: default the one that the environment names.
+        max_megabytes: of weights; default MAX_MEGABYTES.
     Raises:
         ModelError: no such model or revision, no access, no pipeline that can be used, too large, damaged on the way, no network and no copy.
     """
@@ -73,7 +74,7 @@ def download(repo: str, revision: str | None, hub: HfApi | None = None) -> Downl
     try:
         if revision and COMMIT.fullmatch(revision) and (folder := _cached(hub, repo, revision, source)):
             return Download(folder, revision, None)
-        return _fetch(hub, repo, revision, source)
+        return _fetch(hub, repo, revision, source, MAX_MEGABYTES if max_megabytes is None else max_megabytes)
     except GatedRepoError as error:
         raise ModelError("error.model.gated", repo=source, url=f"{hub.endpoint}/{repo}") from error
     except RevisionNotFoundError as error:
@@ -104,7 +105,7 @@ def token_fault(token: str) -> str:
     return "" if re.fullmatch(r"[!-~]*", token) else "it holds a character that no token has: copy it again"
 
 
-def _fetch(hub: HfApi, repo: str, revision: str | None, source: str) -> Download:
+def _fetch(hub: HfApi, repo: str, revision: str | None, source: str, max_megabytes: float) -> Download:
     if fault := token_fault(token_of(hub) or ""):
         raise ModelError("error.model.token", repo=source, reason=fault)
     # The listing tells names, sizes and hashes before anything is fetched, and the small files the architecture before the weights are.
@@ -118,7 +119,7 @@ def _fetch(hub: HfApi, repo: str, revision: str | None, source: str) -> Download
     for name in names:
         if folder and weights and name == weights[0]:
             read_configurations(folder, source)
-            _check_size([files[name] for name in weights], MAX_MEGABYTES, source)
+            _check_size([files[name] for name in weights], max_megabytes, source)
         path = _fetch_file(hub, repo, commit, files[name], source)
         folder = path.parents[name.count("/")]
     assert folder is not None, "check_names found weights"

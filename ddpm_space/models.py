@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from diffusers import UNet2DModel
     from huggingface_hub import HfApi
 
-__all__ = ["BUNDLED", "MODEL_ERRORS", "LoadedModel", "ModelError", "load", "locate"]
+__all__ = ["BUNDLED", "MODEL_ERRORS", "LoadedModel", "ModelError", "load", "load_once", "locate"]
 
 BUNDLED = ("mnist",)
 """Names of the models inside the package, loaded as "bundled:NAME"."""
@@ -91,6 +91,18 @@ def load(source: str | Path, *, device: str = "cpu", hub: HfApi | None = None) -
         return model
     log.warning("%s", note)
     return replace(model, note=note)
+
+
+def load_once(folder: Path, source: str, revision: str | None = None) -> LoadedModel:
+    """Load a folder for a caller who keeps the model himself: it does not stay in memory here.
+
+    Args:
+        source: what the model is called; revision: its Hub commit.
+    Raises:
+        ModelError: as in `load`.
+    """
+    with _lock:
+        return _load.__wrapped__(source, revision, folder, "cpu", ())
 
 
 def locate(source: str, hub: HfApi | None = None) -> tuple[Path, str | None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gradio as gr
 
 from ddpm_space.ui import api, loss, noising, sampling
-from ddpm_space.ui.model import ModelSlot
+from ddpm_space.ui.model import Models, ModelSlot
 from ddpm_space.ui.text import T
+from ddpm_space.ui.visitor_models import VisitorModels, allowed
 from ddpm_space.ui.widgets import panel
 
 
@@ -18,6 +19,7 @@ def build_app(model: ModelSlot) -> gr.Blocks:
     Returns:
         the Blocks; `launch.start` opens them with the language, the look and the browser side in place.
     """
+    models = Models(model, VisitorModels(allowed()))
     with gr.Blocks(title="ddpm_space", analytics_enabled=False, delete_cache=(3600, 3600)) as app:
         panel("header", {})
         with gr.Tabs():
@@ -26,9 +28,9 @@ def build_app(model: ModelSlot) -> gr.Blocks:
                 noising.build()
             with gr.Tab(T("tab.sampling"), id="sampling"):
                 panel("contents", {})
-                sampling.build(app, model)
+                sampling.build(app, models)
             with gr.Tab(T("tab.loss"), id="loss"):
                 panel("contents", {})
-                loss.build(app, model)
+                loss.build(app, models)
         api.build(model)
     return app.queue(default_concurrency_limit=4, max_size=48)

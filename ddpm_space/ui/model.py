@@ -1,4 +1,4 @@
-"""`ModelSlot`: one model for the whole app, loaded beside the page so that the page does not wait for it."""
+"""Which model answers: `ModelSlot` loads one beside the page, `Models` gives the app's own one or the one that a visitor named."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ddpm_space.models import LoadedModel
+    from ddpm_space.ui.asked import Asked
+    from ddpm_space.ui.visitor_models import VisitorModels
 
 
 class ModelSlot:
@@ -30,8 +32,8 @@ class ModelSlot:
                 self._started = True
                 threading.Thread(target=self._load, name="load-model", daemon=True).start()
 
-    def get(self) -> LoadedModel:
-        """Return the model, waiting for it if need be.
+    def get(self, asked: Asked | None = None) -> LoadedModel:
+        """Return the model, waiting for it if need be; a slot holds one, whatever is asked for.
 
         Raises:
             ModelError: it cannot be loaded; the same error every time.
@@ -45,8 +47,41 @@ class ModelSlot:
             from ddpm_space import models
 
             model = models.load(self.source)
-            if model.channels not in (1, 3):
-                raise models.ModelError("error.model.channels", source=self.source, found=model.channels)
+            check_channels(model)
             self._loading.set_result(model)
         except Exception as error:
             self._loading.set_exception(error)
+
+
+class Models(ModelSlot):
+    """The models of a page: the app's own, the bundled ones, and those that visitors name, if they may.
+
+    Args:
+        own: what is meant where no model is named; named: by whom other names are looked up.
+    """
+
+    def __init__(self, own: ModelSlot, named: VisitorModels) -> None:
+        super().__init__(own.source)
+        self.own = own
+        self.named = named
+
+    def start(self) -> None:
+        """Begin to load the app's own model."""
+        self.own.start()
+
+    def get(self, asked: Asked | None = None) -> LoadedModel:
+        """Return the model that the entry `model` of a question names: "" or none for the app's own, "bundled:NAME", or a Hub id.
+
+        Raises:
+            ModelError, VisitorError: it cannot be had, or a visitor may not have it.
+        """
+        name = "" if asked is None else str(asked.values.get("model") or "")
+        return self.own.get() if name in ("", self.source) else self.named.get(name)
+
+
+def check_channels(model: LoadedModel) -> None:
+    """Refuse what no screen shows. Raises ModelError."""
+    from ddpm_space.models import ModelError
+
+    if model.channels not in (1, 3):
+        raise ModelError("error.model.channels", source=model.source, found=model.channels)

@@ -1,6 +1,7 @@
 // The frame of a lab: controls beside a stage, an error in words, formula cards below. Its first question is asked when it comes near the screen.
 import { latest } from "./ask.js";
 import { cards as makeCards, whenNear } from "./card.js";
+import { chosenModel } from "./chosen_model.js";
 import { errorText, known, node, say, t } from "./text.js";
 
 // build(stage) -> draw(answer, values); controls: {name: control}. `values()` may add to or change what is asked.
@@ -69,7 +70,7 @@ export function runner(root, { props, trigger }, { runKey, stopKey, chosen, befo
     waiting.hidden = false;
     root.dataset.phase = "waiting";
     before?.();
-    props.value = JSON.stringify({ asked: { ...chosen(), run: latestRun } });
+    props.value = JSON.stringify({ asked: { model: chosenModel.value, ...chosen(), run: latestRun } });
     trigger("submit");
   });
   stop.addEventListener("click", () => {

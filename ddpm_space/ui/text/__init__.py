@@ -10,13 +10,14 @@ import gradio as gr
 
 from ddpm_space.ui.text.errors import ERRORS
 from ddpm_space.ui.text.loss import LOSS
+from ddpm_space.ui.text.models import MODELS
 from ddpm_space.ui.text.noising import NOISING
 from ddpm_space.ui.text.page import PAGE
 from ddpm_space.ui.text.sampling import SAMPLING
 
 Pairs = dict[str, tuple[str, str]]
 
-TEXT: Pairs = {**PAGE, **NOISING, **SAMPLING, **LOSS, **ERRORS}
+TEXT: Pairs = {**PAGE, **NOISING, **SAMPLING, **LOSS, **MODELS, **ERRORS}
 """id -> (Chinese, English)."""
 
 I18N = gr.I18n(en={key: english for key, (_, english) in TEXT.items()}, **{"zh-CN": {key: chinese for key, (chinese, _) in TEXT.items()}})

@@ -1,0 +1,17 @@
+"""Words of the model chooser, and of what a visitor's model may not be: (Chinese, English)."""
+
+from ddpm_space.ui.visitor_models import VISITOR_ERRORS
+
+CHINESE = {
+    "error.visitor.off": "这个页面只用自己的模型，不能加载“{source}”。",
+    "error.visitor.name": "“{source}”不是 Hub 上模型的名称：请写成 user/model，或 user/model@revision。",
+    "error.visitor.missing": "Hub 上没有公开的模型“{source}”，或它是受限的：请检查名称。这里不能用私有或受限的模型。",
+    "error.visitor.too_large": "“{source}”的权重有 {megabytes} MB，这个页面最多接受 {limit} MB。",
+    "error.visitor.side": "“{source}”的图像宽 {found} 像素，这个页面最多接受 {limit} 像素。",
+    "error.visitor.config": "“{source}”的网络对这个页面来说太大：最多 {layers} 级、每级 {layers} 层，训练链最多 {steps} 步。",
+    "error.visitor.unreached": "没能从 Hub 取到“{source}”（{reason}）：请稍后再试，或用内置模型。",
+    "error.visitor.loading": "“{source}”还在下载：请过一会儿再试。",
+    "error.visitor.busy": "正在下载别的访问者的模型：请过一会儿再试。",
+}
+
+MODELS = {key: (CHINESE[key], english) for key, english in VISITOR_ERRORS.items()}
