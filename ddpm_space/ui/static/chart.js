@@ -66,7 +66,11 @@ export function chart(root) {
     event.preventDefault();
     const { min, max } = spec.x;
     const start = reading ?? spec.marker ?? (min + max) / 2;
-    readAt(Math.min(max, Math.max(min, start + direction * spec.x.exact ? (max - min) / 100 : Math.max(1, (max - min) / 100))));
+    // A hundredth of the axis, whatever its scale; where x counts, at least one.
+    const xAxis = axis(spec.x, 0, 1);
+    const next = xAxis.invert(xAxis.scale(start) + direction / 100);
+    const least = start + direction;
+    readAt(Math.min(max, Math.max(min, spec.x.exact || Math.abs(next - start) > 1 ? next : least)));
     canvas.firstChild.focus();
   });
   canvas.addEventListener("focusout", () => reading !== null && !canvas.matches(":hover") && readAt(null));

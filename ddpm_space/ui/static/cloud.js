@@ -104,6 +104,7 @@ export function cloud(root, { label, height = 0.75, playKey = "cloud.play", paus
     go,
     play: () => !running && scene && start(),
     pause,
+    playing: () => running !== 0,
     set: (next) => {
       pause();
       scene = next;

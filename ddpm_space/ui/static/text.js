@@ -16,7 +16,8 @@ export function t(key, values = {}) {
 // An error from Python: its sentence, with the names of fields and empty entries in the visitor's language.
 export function errorText({ key, values }) {
   const shown = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value ?? t("error.empty")]));
-  if (key.startsWith("error.form.") && shown.name) shown.name = t(`field.${shown.name}`);
+  // A lab has put its control's own label there already.
+  if (key.startsWith("error.form.") && known(`field.${shown.name}`)) shown.name = t(`field.${shown.name}`);
   return t(key, shown);
 }
 
