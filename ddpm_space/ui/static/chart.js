@@ -18,7 +18,7 @@ const tickText = (value, log) => {
 };
 
 // spec: {title, x: {min, max, label, log}, y: {...}, lines: [{name, role, x, y, dashed, points, error}], bars, areas, marker, height, onPick, summary}
-// A line's x may be left out: then x is the index. bars: [{name, role, edges, heights}], a histogram; areas: [{name, role, x, low, high}], a band.
+// A line's x may be left out: then x is the index; without a name it is no entry of the legend and has no reading: a handle, a mark. bars: [{name, role, edges, heights}], a histogram; areas: [{name, role, x, low, high}], a band.
 // onPick(x) is told where the pointer is pressed or dragged. x.exact: a reading is shown as it is, not rounded to a whole number. Returns draw(spec).
 export function chart(root) {
   const title = node("h4", { className: "chart-title" });
@@ -89,10 +89,12 @@ function nearest(line, value) {
   return best;
 }
 
+const named = (spec) => spec.lines.filter((line) => line.name);
+
 function legendItems(spec, place) {
   const filled = [...(spec.bars ?? []), ...(spec.areas ?? [])].filter((one) => one.name);
   const blocks = filled.map((one) => node("li", {}, node("span", { className: `legend-mark block role-${one.role}`, ariaHidden: "true" }), rich(node("span"), one.name)));
-  const lines = spec.lines.map((line) => {
+  const lines = named(spec).map((line) => {
     const mark = node("span", { className: `legend-mark role-${line.role}${line.dashed ? " dashed" : ""}`, ariaHidden: "true" });
     const value = place === null || place === undefined || !line.y.length ? null : node("span", { className: "legend-value" }, number(line.y[nearest(line, place)], 3));
     return node("li", {}, mark, rich(node("span"), line.name), value);
@@ -134,7 +136,7 @@ function plot(spec, width, reading) {
     if (place === null || place === undefined) continue;
     const x = xAxis.scale(place);
     picture.append(svg("line", { class: name, x1: x, x2: x, y1: MARGIN.top, y2: height - MARGIN.bottom }));
-    for (const line of spec.lines) {
+    for (const line of named(spec)) {
       if (!line.y.length) continue;
       const [cx, cy] = at(line, nearest(line, place));
       picture.append(svg("circle", { class: `dot role-${line.role}`, cx, cy, r: name === "marker" ? 4.5 : 3 }));
