@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import threading
 from collections import OrderedDict
@@ -50,12 +51,13 @@ PATIENCE = 40.0
 AT_ONCE = 2
 """Models that are fetched at the same time."""
 
+NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*(?:@\w[\w./-]*)?", re.ASCII)
 LONGEST_NAME = 200
 
 VISITOR_ERRORS = {
     "error.visitor.off": "This page serves only its own models: '{source}' cannot be loaded here.",
     "error.visitor.name": "'{source}' is not the name of a model on the Hub: write user/model or user/model@revision.",
-    "error.visitor.missing": "'{source}' is not a public model on the Hub, or is gated: check the name. Private and gated models cannot be used here.",
+    "error.visitor.missing": "'{source}' is no public model on the Hub: check the name. Private and gated models cannot be used here.",
     "error.visitor.too_large": "'{source}' has {megabytes} MB of weights; on this page at most {limit} MB are accepted.",
     "error.visitor.side": "The images of '{source}' are {found} pixels wide; on this page at most {limit} are accepted.",
     "error.visitor.config": "The network of '{source}' is too large for this page: at most {layers} levels of {layers} layers and {steps} steps.",
@@ -109,7 +111,7 @@ class VisitorModels:
             return models.load(name)
         if not self.hub_allowed:
             raise VisitorError("error.visitor.off", source=name[:LONGEST_NAME])
-        if len(name) > LONGEST_NAME or not models.HUB_ID.fullmatch(name.partition("@")[0]):
+        if len(name) > LONGEST_NAME or not NAME.fullmatch(name):
             raise VisitorError("error.visitor.name", source=name[:LONGEST_NAME])
         with self._lock:
             if name in self._kept:

@@ -5,7 +5,7 @@ from ddpm_space.ui.visitor_models import VISITOR_ERRORS
 CHINESE = {
     "error.visitor.off": "这个页面只用自己的模型，不能加载“{source}”。",
     "error.visitor.name": "“{source}”不是 Hub 上模型的名称：请写成 user/model，或 user/model@revision。",
-    "error.visitor.missing": "Hub 上没有公开的模型“{source}”，或它是受限的：请检查名称。这里不能用私有或受限的模型。",
+    "error.visitor.missing": "Hub 上没有公开的模型“{source}”：请检查名称。这里不能用私有或受限的模型。",
     "error.visitor.too_large": "“{source}”的权重有 {megabytes} MB，这个页面最多接受 {limit} MB。",
     "error.visitor.side": "“{source}”的图像宽 {found} 像素，这个页面最多接受 {limit} 像素。",
     "error.visitor.config": "“{source}”的网络对这个页面来说太大：最多 {layers} 级、每级 {layers} 层，训练链最多 {steps} 步。",
