@@ -13,6 +13,7 @@ import { routes } from "./routes.js";
 import { seen } from "./seen.js";
 import { step } from "./store.js";
 import { errorText, node, say } from "./text.js";
+import { translateToasts } from "./toasts.js";
 
 const PANELS = { header, section, contents, model, picker, noising, numbers, path, routes, seen, film, step: reverseStep, errors, bound };
 // A lab's panel is `lab-NAME`; each lab is a file of `labs/`.
@@ -36,6 +37,8 @@ const stopIn = (panel) => (...inputs) => {
   return inputs;
 };
 window.ddpm.stopped = { film: stopIn("film"), errors: stopIn("errors"), bound: stopIn("bound") };
+
+translateToasts();
 
 window.ddpm.onStep = (time) => {
   // A number half typed into the slider's box may be no step at all.

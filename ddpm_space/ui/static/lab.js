@@ -51,7 +51,7 @@ function named(error, lab) {
 }
 
 // The frame of what runs long: run and stop buttons, a status line; payloads come one after another through Gradio's queue.
-export function runner(root, { props, trigger }, { runKey, stopKey, chosen, before = null }) {
+export function runner(root, { props, trigger, fail }, { runKey, stopKey, chosen, before = null }) {
   const run = node("button", { type: "button", className: "main-button", dataset: { run: "" } }, t(runKey));
   const stop = node("button", { type: "button", className: "small-button", disabled: true, dataset: { halt: "" } }, t(stopKey));
   const waiting = say("p", "wait.turn", {}, "waiting-note");
@@ -78,6 +78,16 @@ export function runner(root, { props, trigger }, { runKey, stopKey, chosen, befo
     resting();
     root.dataset.phase = "stopped";
   });
+  const failed = () => {
+    resting();
+    root.dataset.phase = "failed";
+  };
+  // The queue was full, or nobody answered: Gradio says so in a notice of its own, and the run would wait for ever.
+  document.addEventListener("ddpm-refused", ({ detail }) => {
+    if (root.dataset.phase !== "waiting") return;
+    failed();
+    fail(detail);
+  });
   return {
     element: node("div", { className: "row" }, run, stop, waiting),
     // Tell the runner what came: {done: true} ends the run; false means that the payload is late, of a run that was stopped.
@@ -88,9 +98,6 @@ export function runner(root, { props, trigger }, { runKey, stopKey, chosen, befo
       if (payload.done) resting();
       return true;
     },
-    failed: () => {
-      resting();
-      root.dataset.phase = "failed";
-    },
+    failed,
   };
 }

@@ -1,0 +1,183 @@
+"""Thirty visitors for three minutes: no error but "busy", everybody gets their own results, light actions stay quick, memory does not grow."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from gradio_client import Client, handle_file
+
+from ddpm_space.images import load_image, to_uint8
+from ddpm_space.noising import noise_image
+from ddpm_space.schedule import NoiseSchedule
+from ddpm_space.ui.example_files import example_path
+
+pytestmark = pytest.mark.proof
+
+ROOT = Path(__file__).resolve().parent.parent
+VISITORS, SECONDS, WARM_UP = 30, 180, 60
+LIGHT, SAMPLING = 0.80, 0.15
+"""Shares of the actions; the rest is the loss."""
+
+THINK = (0.5, 1.5)
+"""Seconds between a visitor's actions."""
+
+BUSY = ("queue is full", "busy")
+
+
+@dataclass
+class Heard:
+    """What all visitors report."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {"light": [], "sampling": [], "loss": []})
+    errors: list[str] = field(default_factory=list)
+    busy: int = 0
+    foreign: list[str] = field(default_factory=list)
+    pictures: dict[int, set[str]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Visitor:
+    """One person with a seed of their own, which marks everything that they ask for."""
+
+    def __init__(self, address: str, number: int, heard: Heard) -> None:
+        self.client = Client(address, verbose=False)
+        self.seed, self.heard = 1000 + number, heard
+        self.random = random.Random(number)
+        self.digit = example_path(f"digit_{number % 10}")
+
+    def stay(self, until: float) -> None:
+        """Act and think in turns."""
+        while time.monotonic() < until:
+            draw = self.random.random()
+            kind = "light" if draw < LIGHT else "sampling" if draw < LIGHT + SAMPLING else "loss"
+            begin = time.monotonic()
+            try:
+                {"light": self.light, "sampling": self.sample, "loss": self.loss}[kind]()
+            except Exception as error:
+                with self.heard.lock:
+                    if any(word in str(error).lower() for word in BUSY):
+                        self.heard.busy += 1
+                    else:
+                        self.heard.errors.append(f"{kind}: {type(error).__name__}: {error}")
+            else:
+                with self.heard.lock:
+                    self.heard.seconds[kind].append(time.monotonic() - begin)
+            time.sleep(self.random.uniform(*THINK))
+
+    def expect(self, holds: bool, what: str) -> None:
+        """Note a result that is not this visitor's."""
+        if not holds:
+            with self.heard.lock:
+                self.heard.foreign.append(f"visitor {self.seed}: {what}")
+
+    def light(self) -> None:
+        """Noise the own digit at a random t; or the posterior; or a KL."""
+        t = self.random.randrange(1, 1000)
+        which = self.random.randrange(3)
+        if which == 0:
+            picture, numbers = self.client.predict(handle_file(self.digit), "linear", t, self.seed, 28, 1, api_name="/noise_image")
+            expected = noise_image(load_image(self.digit, size=28), NoiseSchedule.linear(), t, seed=self.seed)
+            self.expect(numbers["t"] == t and np.array_equal(_pixels(picture), to_uint8(expected.x_t)[0]), "a noised picture")
+        elif which == 1:
+            _, numbers = self.client.predict(handle_file(self.digit), "cosine", t, t - 1, self.seed, 28, 1, api_name="/posterior")
+            self.expect((numbers["t"], numbers["s"]) == (t, t - 1), "a posterior")
+        else:
+            numbers = self.client.predict(self.seed, 1, 0, 1, api_name="/kl_gaussian")
+            self.expect(numbers["nats"] == pytest.approx(self.seed**2 / 2), "a KL")
+
+    def sample(self) -> None:
+        """Four images in 25 steps: the same for the same seed, whoever asks meanwhile."""
+        picture, settings = self.client.predict(4, 25, "fixed_small", "trailing", True, self.seed, api_name="/sample")
+        self.expect((settings["seed"], settings["num_images"], settings["num_steps"]) == (self.seed, 4, 25), "samples")
+        with self.heard.lock:
+            self.heard.pictures.setdefault(self.seed, set()).add(hashlib.sha256(_pixels(picture).tobytes()).hexdigest())
+
+    def loss(self) -> None:
+        """The error of the own digit at the own t."""
+        t = self.seed % 997
+        numbers = self.client.predict(handle_file(self.digit), f"{t}", 4, self.seed, api_name="/eps_errors")
+        self.expect([row["t"] for row in numbers["errors"]] == [t], "an error")
+
+
+def _pixels(path: Any) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return np.array(picture.convert("L"))
+
+
+def _serve(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HUB_OFFLINE": "1"}
+    with (folder / "app.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, str(ROOT / "app.py"), "--port", str(port)], cwd=folder, env=environment, stdout=log, stderr=log)
+    return process, f"http://127.0.0.1:{port}/"
+
+
+def _connect(address: str) -> Client:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            return Client(address, verbose=False)
+        except Exception:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+
+
+def _slope(times: list[float], megabytes: list[float]) -> float:
+    """Megabytes a minute: Theil's median of slopes, which one large allocation does not carry away."""
+    slopes = [
+        60 * (megabytes[j] - megabytes[i]) / (times[j] - times[i])
+        for i in range(len(times))
+        for j in range(i + 1, len(times))
+        if j - i >= len(times) // 4
+    ]
+    return statistics.median(slopes)
+
+
+def test_thirty_visitors_for_three_minutes(tmp_path: Path) -> None:
+    process, address = _serve(tmp_path)
+    try:
+        _connect(address).predict(1, 2, "fixed_small", "trailing", True, 0, api_name="/sample")  # the model is there
+        heard, server = Heard(), psutil.Process(process.pid)
+        visitors = [Visitor(address, number, heard) for number in range(VISITORS)]
+        begin = time.monotonic()
+        threads = [threading.Thread(target=visitor.stay, args=(begin + SECONDS,)) for visitor in visitors]
+        for thread in threads:
+            thread.start()
+        times, megabytes = [], []
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(2)
+            if time.monotonic() > begin + WARM_UP:
+                times.append(time.monotonic() - begin)
+                megabytes.append(server.memory_info().rss / 1e6)
+        slope = _slope(times, megabytes)
+        p95 = {kind: float(np.quantile(seconds, 0.95)) for kind, seconds in heard.seconds.items()}
+        medians = {kind: statistics.median(seconds) for kind, seconds in heard.seconds.items()}
+        counts = {kind: len(seconds) for kind, seconds in heard.seconds.items()}
+        print(f"actions {counts}, busy {heard.busy}; median s {medians}; p95 s {p95}; memory {megabytes[-1]:.0f} MB, {slope:+.2f} MB a minute")
+        assert heard.errors == []
+        assert heard.foreign == []
+        assert all(len(found) == 1 for found in heard.pictures.values())
+        assert len({next(iter(found)) for found in heard.pictures.values()}) == len(heard.pictures)
+        assert p95["light"] < 2
+        assert slope < 1
+    finally:
+        process.terminate()
+        process.wait(30)
