@@ -8,7 +8,9 @@ The environment variable DDPM_SPACE_MODEL stands for --model where there is no c
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +32,20 @@ from ddpm_space.ui.theme import theme
 DEFAULT_MODEL = "bundled:mnist"
 
 
+def mcp_wanted() -> bool:
+    """Tell whether the owner offers the named endpoints as tools: DDPM_SPACE_MCP, "off" where it is not set.
+
+    Raises:
+        SystemExit: it is something else, or the package that tools need is not installed.
+    """
+    value = os.environ.get("DDPM_SPACE_MCP") or "off"
+    if value not in ("on", "off"):
+        sys.exit(f"DDPM_SPACE_MCP = '{value}': use on or off")
+    if value == "on" and importlib.util.find_spec("mcp") is None:
+        sys.exit("DDPM_SPACE_MCP = 'on' needs a package that is missing: pip install 'mcp<2', or use off")
+    return value == "on"
+
+
 def launch_options() -> dict[str, Any]:
     """Arguments of `Blocks.launch` that belong to this app: language, look, nothing recorded, no other host."""
     return {
@@ -42,7 +58,7 @@ def launch_options() -> dict[str, Any]:
         "show_error": False,
         "strict_cors": True,
         "ssr_mode": False,
-        "mcp_server": False,
+        "mcp_server": mcp_wanted(),
         "pwa": False,
         "favicon_path": STATIC / "icon.svg",
         "footer_links": ["api", "settings"],
