@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import math
 import re
@@ -21,7 +22,9 @@ from ddpm_space import figures, loss, models, noising
 from ddpm_space.images import load_image, to_uint8
 from ddpm_space.sampling import Frame, SamplingSettings, sample
 from ddpm_space.schedule import NoiseSchedule
+from ddpm_space.ui import downloads
 from ddpm_space.ui import sampling as sampling_tab
+from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.example_files import example_names, example_path, is_digit
 from ddpm_space.ui.forms import FormError, timestep_list, whole_number
 from ddpm_space.ui.launch import launch_options, start
@@ -198,12 +201,53 @@ def test_every_import_of_the_page_s_scripts_is_a_file_beside_them() -> None:
 def test_a_stopped_run_stops_working_and_can_be_looked_at(tiny_pipeline: Path) -> None:
     slot = ModelSlot(str(tiny_pipeline))
     kept = Trajectory()
-    running = sampling_tab.frames(slot, kept, 2, 50, "fixed_small", "trailing", True, 0)
+    running = sampling_tab.frames(slot, kept, asked_for(images=2, steps=50))
     next(running)
     running.close()
     assert [frame.index for frame in kept.frames] == [0]
-    film = json.loads(sampling_tab.halt(kept)[0])
-    assert film["finished"] is False and film["x_t"]["shape"] == [2, 2, 8, 8]
+    film = json.loads(sampling_tab.halt(kept))
+    assert film["halted"] and film["finished"] is False and film["x_t"]["shape"] == [2, 2, 8, 8]
+
+
+def asked_for(**changes: object) -> Asked:
+    return Asked({"images": 2, "steps": 5, "variance": "fixed_small", "spacing": "trailing", "clip": True, "seed": 0, **changes})
+
+
+def test_a_run_that_takes_too_long_ends_like_a_stopped_one(tiny_pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling_tab, "RUN_SECONDS", 0)
+    *_, film = sampling_tab.frames(ModelSlot(str(tiny_pipeline)), Trajectory(), asked_for(steps=50))
+    assert film["finished"] is False and film["limit"] == 0 and film["done"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"), [({"images": 37}, "images"), ({"steps": 51}, "steps"), ({"seed": -1}, "seed"), ({"variance": "learned"}, "variance")]
+)
+def test_bad_settings_of_a_run_are_named(tiny_pipeline: Path, changes: dict, name: str) -> None:
+    (payload,) = sampling_tab.frames(ModelSlot(str(tiny_pipeline)), Trajectory(), asked_for(**changes))
+    assert payload["error"]["values"]["name"] == name
+
+
+def test_what_is_taken_along_is_the_run_itself(tiny_pipeline: Path) -> None:
+    kept = Trajectory()
+    list(sampling_tab.frames(ModelSlot(str(tiny_pipeline)), kept, asked_for(images=3, steps=9)))
+    question = json.dumps({"asked": {"kind": "png"}})
+    file = json.loads(sampling_tab.save(question, kept))["file"]
+    sheet = np.array(Image.open(io.BytesIO(base64.b64decode(file["b64"]))))
+    scale = 768 // 17
+    assert file["name"] == "ddpm_9_steps.png" and sheet.shape == (17 * scale, 17 * scale)
+    assert np.array_equal(sheet[::scale, ::scale][:8, 9:], to_uint8(kept.frames[-1].x_prev[1]))
+    gif = Image.open(io.BytesIO(base64.b64decode(json.loads(sampling_tab.save(question.replace("png", "gif"), kept))["file"]["b64"])))
+    assert gif.n_frames == 10, "x_T, and what each of 9 steps arrived at"
+    assert np.array_equal(np.array(gif.convert("L"))[::scale, ::scale][:8, :8], to_uint8(kept.frames[0].x_t[0]))
+    bad = json.loads(sampling_tab.save(json.dumps({"asked": {"kind": "exe"}}), kept))
+    assert bad["error"]["key"] == "error.form.choice"
+
+
+def test_a_long_run_of_many_images_makes_no_large_gif() -> None:
+    kept = Trajectory()
+    for index in range(80):
+        kept.add(plain_frame(index, 80, torch.rand(36, 3, 64, 64) * 2 - 1))
+    assert len(downloads.trajectory_gif(kept)) < 8_000_000
 
 
 def test_a_long_run_keeps_a_bounded_number_of_whole_steps() -> None:
@@ -225,7 +269,7 @@ def test_an_opened_step_adds_up(tiny_pipeline: Path) -> None:
     slot = ModelSlot(str(tiny_pipeline))
     schedule = slot.get().denoiser.schedule
     kept = Trajectory()
-    list(sampling_tab.frames(slot, kept, 3, 10, "fixed_large", "linspace", True, 1))
+    list(sampling_tab.frames(slot, kept, asked_for(images=3, steps=10, variance="fixed_large", spacing="linspace", seed=1)))
     payload = sampling_tab.step_payload(kept, 4, 2)
     mixed = payload["coef_x_0"] * unpack(payload["x_0_hat"]) + payload["coef_x_t"] * unpack(payload["x_t"])
     assert np.abs(mixed - unpack(payload["mu"])).max() < 1e-6
@@ -233,6 +277,8 @@ def test_an_opened_step_adds_up(tiny_pipeline: Path) -> None:
     t, s = payload["t"], payload["s"]
     beta_ts = 1 - schedule.alpha_bar[t] / schedule.alpha_bar[s]
     assert payload["sigma"] == pytest.approx(math.sqrt(beta_ts), rel=1e-12), "fixed_large is beta of the step"
+    assert payload["beta_ts"] == pytest.approx(float(beta_ts), rel=1e-12) and payload["sigma2"] == pytest.approx(float(beta_ts), rel=1e-12)
+    assert payload["beta_tilde"] == pytest.approx(float(beta_ts * (1 - schedule.alpha_bar[s]) / (1 - schedule.alpha_bar[t])), rel=1e-12)
 
 
 def test_payloads_keep_what_was_computed() -> None:

@@ -28,7 +28,7 @@ def build_app(model: ModelSlot) -> gr.Blocks:
                 noising.build()
             with gr.Tab(T("tab.sampling"), id="sampling"):
                 panel("contents", {})
-                sampling.build(app, models)
+                sampling.build(models)
             with gr.Tab(T("tab.loss"), id="loss"):
                 panel("contents", {})
                 loss.build(app, models)

@@ -9,17 +9,25 @@ from pathlib import Path
 import gradio as gr
 
 from ddpm_space import figures
+from ddpm_space.models import BUNDLED
+from ddpm_space.notes.forward import beta_between
+from ddpm_space.notes.reverse import beta_tilde
 from ddpm_space.sampling import VARIANCES, SamplingSettings, sample
 from ddpm_space.spacing import TIMESTEP_SPACINGS
-from ddpm_space.ui.forms import seed_box, whole_number
-from ddpm_space.ui.model import ModelSlot
-from ddpm_space.ui.text import T
+from ddpm_space.ui import downloads
+from ddpm_space.ui.asked import Asked
+from ddpm_space.ui.forms import MAX_SEED
+from ddpm_space.ui.model import Models, ModelSlot
 from ddpm_space.ui.trajectory import Trajectory
-from ddpm_space.ui.widgets import HEAVY, Payload, answered, encode, error_payload, panel, streamed
+from ddpm_space.ui.visitor_models import MAX_MEGABYTES, MAX_SIDE
+from ddpm_space.ui.widgets import HEAVY, Payload, answered, encode, error_payload, on_run, panel, picked, streamed
 
 MAX_IMAGES = 36
 FRAME_SECONDS = 0.08
 """Least time between two frames that are sent; every step is computed whether it is sent or not."""
+
+RUN_SECONDS = 300
+"""Longest run; the one who waits behind it waits no longer than this."""
 
 FEW_STEPS = 0.025
 """Below this share of the trained steps the page warns: one step is then too long for a Gaussian to describe it well."""
@@ -27,69 +35,71 @@ FEW_STEPS = 0.025
 STATE_SECONDS = 1800
 """How long a visitor's last run stays in memory."""
 
+DESCRIBING = {"concurrency_id": "describe", "concurrency_limit": 8}
+"""Waiting for a model is no work, and whoever runs one need not wait for who fetches another."""
 
-def build(app: gr.Blocks, model: ModelSlot) -> None:
+
+def build(model: Models) -> None:
     """Lay out the tab and wire it."""
     panel("section", {}, section="sampling")
+    own = _shown_name(model.source)
+    bundled = [f"bundled:{name}" for name in BUNDLED if f"bundled:{name}" != model.source]
+    about = panel("model", None, own=own, bundled=bundled, hub=model.named.hub_allowed, megabytes=MAX_MEGABYTES, side=MAX_SIDE)
+    on_run(about, lambda asked: introduce(model, asked), **DESCRIBING)
+
     trajectory = gr.State(None, time_to_live=STATE_SECONDS)
-    with gr.Row(elem_classes=["ddpm-columns", "controls-first"]):
-        with gr.Column(scale=5, min_width=320):
-            film = panel("film", empty="film.empty")
-        with gr.Column(scale=2, min_width=260):
-            images = gr.Slider(1, MAX_IMAGES, 16, step=1, label=T("sampling.images"))
-            steps = gr.Slider(1, 1000, 50, step=1, label=T("sampling.steps"), info=T("sampling.steps_info"))
-            variance = gr.Dropdown([(T(f"variance.{name}"), name) for name in VARIANCES], value="fixed_small", label=T("sampling.variance"))
-            spacing = gr.Dropdown([(T(f"spacing.{name}"), name) for name in TIMESTEP_SPACINGS], value="trailing", label=T("sampling.spacing"))
-            clip = gr.Checkbox(True, label=T("sampling.clip"))
-            seed = seed_box(T("sampling.seed"))
-            with gr.Row():
-                run = gr.Button(T("sampling.run"), variant="primary", min_width=100)
-                stop = gr.Button(T("sampling.stop"), interactive=False, min_width=100)
-            about = panel("model", empty="model.loading")
+    film = panel("film", None, most=MAX_IMAGES)
+    saved = panel("downloads", None)
     panel("section", {}, section="step")
     opened = panel("step", empty="step.empty")
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    settings = [images, steps, variance, spacing, clip, seed]
-    outputs, start = [film, trajectory, run, stop], lambda *values: (yield from generate(model, *values))
-    running = run.click(start, settings, outputs, js="window.ddpm.waiting.film", **quiet, **HEAVY)
-    stop.click(halt, [trajectory], [film, run, stop], cancels=[running], js="window.ddpm.stopped.film", **quiet)
+    start = lambda question: (yield from generate(model, question))  # noqa: E731
+    running = film.submit(start, [film], [film, trajectory], trigger_mode="multiple", **quiet, **HEAVY)
+    film.stop(halt, [trajectory], [film], cancels=[running], **quiet)
     film.select(open_up, [trajectory], [opened], trigger_mode="always_last", **quiet)
-    app.load(lambda: introduce(model), None, [about, steps], **quiet)
+    saved.submit(save, [saved, trajectory], [saved], **quiet)
 
 
-def generate(model: ModelSlot, *settings: object) -> Iterator[tuple]:
+def generate(model: ModelSlot, question: str | None) -> Iterator[tuple]:
     """Answer the button: stream frames, then the film; the trajectory fills up meanwhile and is there even after a stop."""
-    kept = Trajectory()
-    yield gr.skip(), kept, gr.Button(interactive=False), gr.Button(interactive=True)
-    for payload in frames(model, kept, *settings):
-        yield encode(payload), gr.skip(), gr.skip(), gr.skip()
-    yield gr.skip(), gr.skip(), gr.Button(interactive=True), gr.Button(interactive=False)
+    values = picked(question, "asked")
+    asked, kept = Asked(values if isinstance(values, dict) else {}), Trajectory()
+    yield gr.skip(), kept
+    for payload in frames(model, kept, asked):
+        # The script tells by the number whether a payload belongs to a run that was stopped.
+        yield encode({**payload, "run": asked.values.get("run")}), gr.skip()
 
 
 @streamed
-def frames(
-    model: ModelSlot, kept: Trajectory, images: float, steps: float, variance: str, spacing: str, clip: bool, seed: float
-) -> Iterator[Payload]:
-    """Sample, keep every step that fits, and send a frame now and then."""
-    loaded = model.get()
+def frames(model: ModelSlot, kept: Trajectory, asked: Asked) -> Iterator[Payload]:
+    """Sample, keep every step that fits, and send a frame now and then; a run that takes too long ends as a stopped one does."""
+    loaded = model.get(asked)
     longest = len(loaded.denoiser.schedule)
-    count, number = whole_number(images, "num_images", 1, MAX_IMAGES), whole_number(steps, "num_steps", 1, longest)
-    settings = SamplingSettings(count, number, spacing, variance, clip, whole_number(seed, "seed"), longest)
+    settings = SamplingSettings(
+        num_images=asked.whole("images", 1, MAX_IMAGES),
+        num_steps=asked.whole("steps", 1, longest),
+        spacing=asked.choice("spacing", TIMESTEP_SPACINGS),
+        variance_type=asked.choice("variance", VARIANCES),
+        clip_sample=asked.flag("clip"),
+        seed=asked.whole("seed", 0, MAX_SEED),
+        num_train_timesteps=longest,
+    )
     kept.begin(loaded.denoiser.schedule)
     sent = 0.0
     for frame in sample(loaded.denoiser, loaded.shape, settings, device=loaded.device):
         kept.add(frame)
+        if kept.seconds > RUN_SECONDS:
+            break
         if frame.index == 0 or time.perf_counter() - sent > FRAME_SECONDS:
             sent = time.perf_counter()
             yield {"frame": figures.frame(frame)}
-    yield film_payload(kept)
+    yield {**film_payload(kept), "done": True}
 
 
-def halt(kept: Trajectory | None) -> tuple[object, gr.Button, gr.Button]:
+def halt(kept: Trajectory | None) -> object:
     """Answer the stop button: the event is cancelled by Gradio; what there is so far becomes the film."""
-    film = encode(film_payload(kept)) if kept is not None and kept.frames else gr.skip()
-    return film, gr.Button(interactive=True), gr.Button(interactive=False)
+    return encode({**film_payload(kept), "halted": True}) if kept is not None and kept.frames else gr.skip()
 
 
 def film_payload(kept: Trajectory) -> Payload:
@@ -101,6 +111,7 @@ def film_payload(kept: Trajectory) -> Payload:
         "T": longest,
         "seconds": kept.seconds,
         "finished": kept.finished,
+        "limit": RUN_SECONDS if kept.seconds > RUN_SECONDS and not kept.finished else None,
         "few": kept.total < FEW_STEPS * longest,
     }
 
@@ -114,23 +125,40 @@ def open_up(kept: Trajectory | None, event: gr.EventData) -> object:
 
 @answered
 def step_payload(kept: Trajectory, position: int, image: int) -> Payload:
-    """Open one step of one image."""
-    return {**figures.reverse_step(kept.opened(int(position), int(image))), "image": int(image)}
+    """Open one step of one image, with the numbers that its formulas are made of."""
+    step = kept.opened(int(position), int(image))
+    alpha_bar_t, alpha_bar_s = kept.schedule.alpha_bar_at(step.t), kept.schedule.alpha_bar_at(step.s)
+    return {
+        **figures.reverse_step(step),
+        "image": int(image),
+        "alpha_bar_t": float(alpha_bar_t),
+        "alpha_bar_s": float(alpha_bar_s),
+        "beta_ts": float(beta_between(alpha_bar_t, alpha_bar_s)),
+        "beta_tilde": float(beta_tilde(alpha_bar_t, alpha_bar_s)),
+        "sigma2": step.sigma2,
+    }
 
 
-def introduce(model: ModelSlot) -> tuple[str, object]:
-    """Answer the opening of the page: say which model this is, and let the steps end at its T."""
-    about = describe(model)
-    return encode(about), (gr.Slider(maximum=about["T"]) if "T" in about else gr.skip())
+def save(question: str | None, kept: Trajectory | None) -> object:
+    """Answer a download button."""
+    values = picked(question, "asked")
+    if kept is None or not kept.frames or not isinstance(values, dict):
+        return gr.skip()
+    return encode(answered(downloads.picture_file)(kept, Asked(values)))
+
+
+def introduce(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
+    """Answer the opening of the page and the choice of a model: say which one this is, once it is there."""
+    yield {**describe(model, asked), "done": True}
 
 
 @answered
-def describe(model: ModelSlot) -> Payload:
+def describe(model: ModelSlot, asked: Asked | None = None) -> Payload:
     """Say which model this is, once it is there."""
-    loaded = model.get()
+    loaded = model.get(asked)
     return {
-        # A visitor need not know where on the server a folder lies.
-        "source": Path(loaded.source).name if Path(loaded.source).is_dir() else loaded.source,
+        "source": _shown_name(loaded.source),
+        "revision": loaded.revision,
         "num_parameters": loaded.num_parameters,
         "prediction_type": loaded.prediction_type,
         "learned_variance": loaded.learned_variance,
@@ -140,3 +168,8 @@ def describe(model: ModelSlot) -> Payload:
         "schedule": loaded.denoiser.schedule.name,
         **({"note": error_payload(loaded.note)["error"]} if loaded.note else {}),
     }
+
+
+def _shown_name(source: str) -> str:
+    """What a model is called on the page: a visitor need not know where on the server a folder lies."""
+    return Path(source).name if Path(source).is_dir() else source

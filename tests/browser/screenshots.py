@@ -80,7 +80,7 @@ def sampling(page: Page, lang: str) -> None:
     open_tab(page, "sampling", lang)
     press(page, "sampling.run", lang)
     await_phase(page, "film")
-    set_range(page.locator(".scrub"), 30)
+    set_range(page.locator("[data-panel=film] .scrub"), 30)
     page.locator("[data-panel=step]", has_text="t = ").wait_for()
 
 

@@ -75,9 +75,9 @@ def test_what_a_server_says_is_shown_as_it_is(open_page: Callable) -> None:
 
 
 NOTE = """async (note) => {
-    const { model } = await import("/ddpm/heading.js");
+    const { describeModel } = await import("/ddpm/heading.js");
     const root = document.createElement("div");
-    model(root)({ schedule: "linear", num_parameters: 1, prediction_type: "epsilon", note });
+    describeModel(root)({ schedule: "linear", num_parameters: 1, prediction_type: "epsilon", note });
     await new Promise((resolve) => setTimeout(resolve, 500));
     return { text: root.querySelector(".note").textContent, links: root.querySelectorAll("a").length };
 }"""

@@ -116,12 +116,11 @@ def test_playing_runs_t_to_the_end(open_page: Callable) -> None:
 def test_an_opened_step_shows_the_posterior_s_coefficients(open_page: Callable, tiny_pipeline: Path) -> None:
     page = open_page().page
     open_tab(page, "sampling", "en")
-    page.get_by_label(f"number input for {text('sampling.images', 'en')}").fill("4")
-    page.get_by_label(f"number input for {text('sampling.steps', 'en')}", exact=True).fill("10")
-    page.keyboard.press("Tab")
+    set_range(page.locator("[data-control='sampling.images'] input"), 4)
+    set_range(page.locator("[data-control='sampling.steps'] input"), 10)
     press(page, "sampling.run", "en")
     await_phase(page, "film")
-    set_range(page.locator(".scrub"), 3)
+    set_range(page.locator("[data-panel=film] .scrub"), 3)
     page.locator("[data-panel=film] canvas").first.click(position={"x": 5, "y": 5})
     schedule = models.load(tiny_pipeline).denoiser.schedule
     eventually(lambda: opened(page)["t"] == 34, lambda: str(opened(page)))
@@ -129,10 +128,13 @@ def test_an_opened_step_shows_the_posterior_s_coefficients(open_page: Callable, 
     a, b = posterior_coefficients(schedule.alpha_bar[shown["t"]], schedule.alpha_bar[shown["s"]])
     assert (shown["a"], shown["b"]) == pytest.approx((float(a), float(b)), rel=1e-12)
     assert float(page.locator("[data-residual]").get_attribute("data-residual")) < 1e-5
+    page.locator("[data-panel=step] .cards summary").first.click()
+    filled = page.locator("[data-equation='N7.posterior_coefficients'] .filled")
+    eventually(lambda: f"= {float(a):.4g}"[:6] in (filled.get_attribute("data-tex") or ""), lambda: str(filled.get_attribute("data-tex")))
 
 
 def opened(page) -> dict:
-    return json.loads(page.locator("[data-panel=step] .formula-block").get_attribute("data-coefficients") or "{}")
+    return json.loads(page.locator("[data-panel=step] [data-coefficients]").get_attribute("data-coefficients") or "{}")
 
 
 def test_the_loss_is_the_library_s(open_page: Callable, tiny_pipeline: Path) -> None:

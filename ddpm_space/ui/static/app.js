@@ -2,8 +2,23 @@
 import { bound } from "./bound.js";
 import { contents } from "./contents.js";
 import { errors } from "./errors.js";
+import { downloads } from "./downloads.js";
 import { film } from "./film.js";
-import { header, model, section } from "./heading.js";
+import { gaussian } from "./labs/gaussian.js";
+import { gradients } from "./labs/gradients.js";
+import { iwae } from "./labs/iwae.js";
+import { jensen } from "./labs/jensen.js";
+import { mle } from "./labs/mle.js";
+import { pairs } from "./labs/pairs.js";
+import { langevin } from "./labs/langevin.js";
+import { bridge } from "./labs/langevin_bridge.js";
+import { msd } from "./labs/langevin_msd.js";
+import { ula } from "./labs/langevin_score.js";
+import { header, section } from "./heading.js";
+import { named } from "./lab.js";
+import { derivation } from "./labs/derivation.js";
+import { thermo2015 } from "./labs/thermo2015.js";
+import { modelChoice } from "./model_choice.js";
 import { noising } from "./noising.js";
 import { numbers } from "./numbers.js";
 import { path } from "./path.js";
@@ -15,9 +30,9 @@ import { step } from "./store.js";
 import { errorText, node, say } from "./text.js";
 import { translateToasts } from "./toasts.js";
 
-const PANELS = { header, section, contents, model, picker, noising, numbers, path, routes, seen, film, step: reverseStep, errors, bound };
+const PANELS = { header, section, contents, model: modelChoice, picker, noising, numbers, path, routes, seen, film, downloads, step: reverseStep, errors, bound };
 // A lab's panel is `lab-NAME`; each lab is a file of `labs/`.
-const LABS = {};
+const LABS = { derivation, thermo2015, langevin, msd, bridge, ula, gaussian, pairs, gradients, mle, jensen, iwae };
 Object.entries(LABS).forEach(([name, build]) => {
   PANELS[`lab-${name}`] = build;
 });
@@ -28,7 +43,7 @@ const waitIn = (panel) => (...inputs) => {
   waitingNotes[panel]?.();
   return inputs;
 };
-window.ddpm.waiting = { film: waitIn("film"), errors: waitIn("errors"), bound: waitIn("bound") };
+window.ddpm.waiting = { errors: waitIn("errors"), bound: waitIn("bound") };
 
 // A stop ends the event between two of its answers: the panel keeps what has arrived and says that it is not all.
 const stopNotes = {};
@@ -36,7 +51,7 @@ const stopIn = (panel) => (...inputs) => {
   stopNotes[panel]?.();
   return inputs;
 };
-window.ddpm.stopped = { film: stopIn("film"), errors: stopIn("errors"), bound: stopIn("bound") };
+window.ddpm.stopped = { errors: stopIn("errors"), bound: stopIn("bound") };
 
 translateToasts();
 
@@ -63,7 +78,7 @@ window.ddpm.mount = (element, props, trigger, watch) => {
   root.replaceChildren(notice, waiting, ...(empty ? [empty] : []), body);
   const fail = (error) => {
     notice.hidden = !error;
-    if (error) notice.textContent = errorText(error);
+    if (error) notice.textContent = errorText(named(error, root.dataset.panel.replace("lab-", "")));
   };
   const draw = PANELS[root.dataset.panel](body, { props, trigger, fail });
   if (empty) body.hidden = true;
@@ -85,7 +100,7 @@ window.ddpm.mount = (element, props, trigger, watch) => {
     root.dataset.state = payload.error ? "error" : "drawn";
     if (empty) empty.hidden = true;
     if (payload.error) {
-      draw?.failed?.();
+      draw?.failed?.(payload.error);
       return;
     }
     body.hidden = false;

@@ -1,8 +1,51 @@
 // Sampling: the frame that is being computed, then the whole film to move through; a click on an image chooses the one to open up below.
+import { modelInfo } from "./chosen_model.js";
+import { choice, seed, slider, toggle } from "./controls.js";
 import { decode, paintSheet } from "./picture.js";
+import { runLab } from "./run_lab.js";
+import { signal } from "./store.js";
 import { ROLE_TEX, node, say, t, tex } from "./text.js";
 
-export function film(root, { trigger }) {
+const LONGEST = 1000;
+
+// How far the visitor's run has come, for what can be taken along of it: null before the first.
+export const filmed = signal(null);
+
+export function film(root, parts) {
+  const steps = slider("sampling.steps", { min: 1, max: LONGEST, step: 1, initial: 50, shown: String });
+  const controls = {
+    images: slider("sampling.images", { min: 1, max: parts.props.most, step: 1, initial: 16, shown: String }),
+    steps,
+    about: say("p", "sampling.steps_info", {}, "note"),
+    variance: choice("sampling.variance", ["fixed_small", "fixed_large"], "fixed_small"),
+    spacing: choice("sampling.spacing", ["trailing", "linspace", "leading"], "trailing"),
+    clip: toggle("sampling.clip", true),
+    seed: seed("sampling.seed"),
+  };
+  modelInfo.subscribe(({ T }) => {
+    steps.input.max = Math.min(LONGEST, T);
+    if (steps.setting.value > T) steps.setting.set(T);
+  });
+  let screen = null;
+  const take = runLab(root, parts, {
+    name: "sampling",
+    controls,
+    stopKey: "sampling.stop",
+    build: (stage) => {
+      screen = makeScreen(root, stage, parts.trigger);
+      return (payload, phase) => {
+        if (phase === "stopped") return; // what there is of a stopped run comes as a film of its own
+        if (payload.frame) screen.showFrame(payload.frame);
+        else screen.showReel(payload);
+      };
+    },
+  });
+  // The film of a run that was stopped; by now there may be another.
+  const late = (payload) => root.dataset.phase === "stopped" && screen.showReel(payload);
+  return Object.assign((payload) => (payload.halted ? late(payload) : take(payload)), { failed: take.failed });
+}
+
+function makeScreen(root, stage, trigger) {
   const status = node("p", { className: "status", role: "status" });
   const bar = node("progress", { max: 1, value: 0 });
   bar.setAttribute("aria-label", t("film.progress"));
@@ -11,7 +54,7 @@ export function film(root, { trigger }) {
   scrub.setAttribute("aria-label", t("film.scrub"));
   const scrubLabel = node("output", { className: "scrub-label" });
   const scrubRow = node("div", { className: "scrub-row", hidden: true }, say("span", "film.scrub", {}, "field-label"), scrub, scrubLabel);
-  root.append(status, bar, node("div", { className: "sheets" }, ...sheets.map((sheet) => sheet.figure)), scrubRow);
+  stage.append(status, bar, node("div", { className: "sheets" }, ...sheets.map((sheet) => sheet.figure)), scrubRow);
   let reel = null;
   let chosen = 0;
 
@@ -26,7 +69,7 @@ export function film(root, { trigger }) {
     paintFrame({ x_t: wrap(x_t), x_0_hat: wrap(x_0_hat), count }, 0);
     bar.value = (frame.index + 1) / frame.total;
     status.replaceChildren(say("span", "film.running", { step: frame.index + 1, total: frame.total, t: frame.t, s: frame.s }));
-    root.dataset.phase = "running";
+    filmed.set(null);
     scrubRow.hidden = true;
   };
 
@@ -43,17 +86,20 @@ export function film(root, { trigger }) {
   const showReel = (payload) => {
     const [x_t, x_0_hat] = [payload.x_t, payload.x_0_hat].map(decode);
     reel = { ...payload, x_t, x_0_hat, count: x_t.shape[1] };
+    if (chosen >= reel.count) chosen = 0;
     scrub.max = reel.finished ? reel.t.length : reel.t.length - 1;
     scrub.value = scrub.max;
     scrubRow.hidden = false;
     bar.value = (reel.index.at(-1) + 1) / reel.total;
     const values = { step: reel.index.at(-1) + 1, total: reel.total, seconds: reel.seconds.toFixed(1), kept: reel.t.length, images: reel.count };
     status.replaceChildren(say("span", reel.finished ? "film.finished" : "film.stopped", values));
+    if (reel.limit) status.append(" ", say("span", "film.limit", { limit: reel.limit }, "warning"));
     if (reel.t.length < reel.index.at(-1) + 1) status.append(" ", say("span", "film.kept", values));
     if (reel.few) status.append(" ", say("span", "film.few_steps", { ...values, T: reel.T }, "warning"));
-    root.dataset.phase = reel.finished ? "finished" : "stopped";
+    if (!reel.finished) root.dataset.phase = "stopped";
     showPosition();
     open();
+    filmed.set({ finished: reel.finished, steps: reel.t.length });
   };
 
   scrub.addEventListener("input", () => {
@@ -68,11 +114,7 @@ export function film(root, { trigger }) {
       open();
     }),
   );
-
-  return (payload) => {
-    if (payload.frame && !payload.stopped) showFrame(payload.frame);
-    else if (!payload.frame) showReel(payload);
-  };
+  return { showFrame, showReel };
 }
 
 // One frame looks like a film of one frame: (1, N, H, W[, 3]).

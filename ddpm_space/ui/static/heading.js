@@ -55,7 +55,8 @@ export function section(root, { props }) {
   announce(root, props.section);
 }
 
-export function model(root) {
+// What the page says about a model: describe(payload) writes it into an element.
+export function describeModel(root) {
   return (loaded) => {
     const schedule = known(`schedule.${loaded.schedule}`) ? t(`schedule.${loaded.schedule}`) : loaded.schedule;
     const values = { ...loaded, schedule, millions: number(loaded.num_parameters / 1e6, 3), myriads: number(loaded.num_parameters / 1e4, 3) };

@@ -1,16 +1,22 @@
-// One reverse step opened up: the mean as a weighted sum of x_0_hat and x_t, then the noise that is added to it.
+// One reverse step opened up: the mean as a weighted sum of x_0_hat and x_t, then the noise that is added to it; below, its formulas with its numbers.
+import { cards } from "./card.js";
 import { decode, paintPlanes, sign, term, tile } from "./picture.js";
 import { ROLE_TEX, node, number, numberTex, say, tex } from "./text.js";
 
+const CARDS = ["N7.q_posterior", "N7.posterior_coefficients", "N7.beta_tilde", "N8.p_reverse", "N8.ancestral_step"];
+const MU = "\\htmlClass{role-p}{\\boldsymbol\\mu_\\theta}";
+const Z = "\\htmlClass{role-eps}{\\mathbf z}";
 const at = (index, letter = "x", role = "xt") => `\\htmlClass{role-${role}}{\\mathbf ${letter}_{${index}}}`;
+// The step to clean data arrives at x_0, which is t = -1 in the code's count.
+const arrived = (s) => (s < 0 ? ROLE_TEX.x0 : at(s));
 
 export function reverseStep(root) {
   const tiles = {
-    mu: tile({ role: "p", symbol: "\\htmlClass{role-p}{\\boldsymbol\\mu_\\theta}", textKey: "step.mu" }),
-    mu2: tile({ role: "p", symbol: "\\htmlClass{role-p}{\\boldsymbol\\mu_\\theta}", textKey: "step.mu" }),
+    mu: tile({ role: "p", symbol: MU, textKey: "step.mu" }),
+    mu2: tile({ role: "p", symbol: MU, textKey: "step.mu" }),
     x0: tile({ role: "p", symbol: ROLE_TEX.x0hat, textKey: "step.x0hat" }),
     xt: tile({ role: "xt", symbol: ROLE_TEX.xt, textKey: "step.xt" }),
-    noise: tile({ role: "eps", symbol: "\\htmlClass{role-eps}{\\mathbf z}", textKey: "step.noise" }),
+    noise: tile({ role: "eps", symbol: Z, textKey: "step.noise" }),
     next: tile({ role: "xt", symbol: "\\htmlClass{role-xt}{\\mathbf x_s}", textKey: "step.next" }),
   };
   const [x0, xt, noise] = [term(tiles.x0, "p"), term(tiles.xt, "xt"), term(tiles.noise, "eps")];
@@ -21,7 +27,8 @@ export function reverseStep(root) {
   const title = node("p", { className: "verdict" });
   const formula = node("div", { className: "formula-block" });
   const notes = node("div", { className: "note" });
-  root.append(title, formula, ...lines, notes);
+  const formulas = cards(CARDS);
+  root.append(title, formula, ...lines, notes, formulas.element);
 
   return (opened) => {
     const { t: time, s, coef_x_0: a, coef_x_t: b, sigma } = opened;
@@ -39,12 +46,28 @@ export function reverseStep(root) {
     identity.dataset.residual = String(opened.residual);
     const clipped = opened.clipped > 0 ? say("p", "step.clipped", { percent: (100 * opened.clipped).toFixed(0) }) : null;
     notes.replaceChildren(...[identity, clipped, sigma === 0 ? say("p", "step.no_noise") : null].filter(Boolean));
+    for (const [id, source] of Object.entries(filled(opened))) formulas.fill(id, source);
   };
 }
 
 function formulaTex(time, s, a, b, sigma) {
-  const symbolic = `\\htmlClass{role-p}{\\boldsymbol\\mu_\\theta} &= \\frac{\\sqrt{\\bar\\alpha_s}\\,\\beta_{t|s}}{1-\\bar\\alpha_t}\\,${ROLE_TEX.x0hat} + \\frac{\\sqrt{\\alpha_{t|s}}\\,(1-\\bar\\alpha_s)}{1-\\bar\\alpha_t}\\,${ROLE_TEX.xt}`;
-  const filled = `&= ${numberTex(a)}\\;${ROLE_TEX.x0hat} + ${numberTex(b)}\\;${at(time)}`;
-  const draw = `${s < 0 ? ROLE_TEX.x0 : at(s)} &= \\htmlClass{role-p}{\\boldsymbol\\mu_\\theta} + ${numberTex(sigma)}\\;\\htmlClass{role-eps}{\\mathbf z}`;
-  return `\\begin{aligned}${symbolic}\\\\ ${filled}\\\\ ${draw}\\end{aligned}`;
+  const symbolic = `${MU} &= \\frac{\\sqrt{\\bar\\alpha_s}\\,\\beta_{t|s}}{1-\\bar\\alpha_t}\\,${ROLE_TEX.x0hat} + \\frac{\\sqrt{\\alpha_{t|s}}\\,(1-\\bar\\alpha_s)}{1-\\bar\\alpha_t}\\,${ROLE_TEX.xt}`;
+  const numbers = `&= ${numberTex(a)}\\;${ROLE_TEX.x0hat} + ${numberTex(b)}\\;${at(time)}`;
+  const draw = `${arrived(s)} &= ${MU} + ${numberTex(sigma)}\\;${Z}`;
+  return `\\begin{aligned}${symbolic}\\\\ ${numbers}\\\\ ${draw}\\end{aligned}`;
+}
+
+// The formulas of the cards with the numbers of this step.
+function filled({ t: time, s, coef_x_0, coef_x_t, alpha_bar_t, alpha_bar_s, beta_ts, beta_tilde, sigma2, sigma }) {
+  const [a, b, noised, kept, beta, tilde] = [coef_x_0, coef_x_t, alpha_bar_t, alpha_bar_s, beta_ts, beta_tilde].map((value) => numberTex(value));
+  const mean = (clean) => `${a}\\,${clean} + ${b}\\,${at(time)}`;
+  const normal = (clean, variance) => `\\mathcal N\\bigl(${mean(clean)},\\ ${variance}\\,\\mathbf I\\bigr)`;
+  const left = numberTex(1 - alpha_bar_t);
+  return {
+    "N7.q_posterior": `q(${arrived(s)}\\mid ${at(time)}, ${ROLE_TEX.x0}) = ${normal(ROLE_TEX.x0, tilde)}`,
+    "N7.posterior_coefficients": `\\begin{aligned}\\text{coef}_{x_0} &= \\frac{\\sqrt{${kept}}\\times ${beta}}{${left}} = ${a}\\\\ \\text{coef}_{x_t} &= \\frac{\\sqrt{1-${beta}}\\times ${numberTex(1 - alpha_bar_s)}}{${left}} = ${b}\\end{aligned}`,
+    "N7.beta_tilde": `\\tilde\\beta = \\frac{1-${kept}}{1-${noised}}\\times ${beta} = ${tilde}`,
+    "N8.p_reverse": `p_\\theta(${arrived(s)}\\mid ${at(time)}) = ${normal(ROLE_TEX.x0hat, numberTex(sigma2))}`,
+    "N8.ancestral_step": `${arrived(s)} = ${mean(ROLE_TEX.x0hat)}${s < 0 ? "" : ` + ${numberTex(sigma)}\\,${Z}`}`,
+  };
 }

@@ -57,8 +57,8 @@ CHINESE = {
 
 FIELDS = {
     "field.seed": ("种子", "Seed"),
-    "field.num_images": ("图片数量", "Number of images"),
-    "field.num_steps": ("步数", "Steps"),
+    "field.images": ("图片数量", "Number of images"),
+    "field.steps": ("步数", "Steps"),
 }
 
 LIBRARY_ENGLISH = {**IMAGE_ERRORS, **MODEL_ERRORS, **SETTINGS_ERRORS, **FORM_ERRORS, **ASKED_ERRORS}

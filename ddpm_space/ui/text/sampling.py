@@ -10,20 +10,25 @@ SAMPLING = {
     ),
     "sampling.images": ("图片数量", "Number of images"),
     "sampling.steps": ("步数", "Steps"),
-    "sampling.steps_info": ("走满全部 T 步最忠实，也最慢", "all T of them are the most faithful, and the slowest"),
-    "sampling.variance": ("每一步的方差 σₜ²", "Variance of each step σₜ²"),
+    "sampling.steps_info": ("走满全部 T 步最忠实，也最慢。", "All T of them are the most faithful, and the slowest."),
+    "sampling.variance": ("每一步的方差 $\\sigma_t^2$", "Variance of each step $\\sigma_t^2$"),
+    "sampling.variance.fixed_small": ("后验方差 $\\tilde\\beta_t$（较小）", "the posterior's $\\tilde\\beta_t$ (small)"),
+    "sampling.variance.fixed_large": ("单步方差 $\\beta_t$（较大）", "the single step's $\\beta_t$ (large)"),
     "sampling.spacing": ("步的间隔方式", "Spacing of the steps"),
-    "sampling.clip": ("每一步把 x̂₀ 截断到 [−1, 1]", "Clip x̂₀ to [−1, 1] in every step"),
+    "sampling.spacing.trailing": ("trailing：从末尾数", "trailing: from the end"),
+    "sampling.spacing.linspace": ("linspace：首尾都取", "linspace: both ends"),
+    "sampling.spacing.leading": ("leading：从 0 数", "leading: from 0"),
+    "sampling.clip": (
+        "每一步把 $\\hat{\\mathbf x}_0$ 截断到 [−1, 1]",
+        "Clip $\\hat{\\mathbf x}_0$ to [−1, 1] in every step",
+    ),
     "sampling.seed": ("随机种子", "Seed"),
     "sampling.run": ("生成", "Generate"),
     "sampling.stop": ("停止", "Stop"),
-    "spacing.linspace": ("linspace：首尾都取到", "linspace: first and last included"),
-    "spacing.leading": ("leading：等间隔，从 0 起", "leading: equal gaps from 0"),
-    "spacing.trailing": ("trailing：等间隔，到 T 止", "trailing: equal gaps up to T"),
-    "film.empty": (
-        "还没有开始。点“生成”，16 张图走 50 步，大约几秒；每一步都会显示出来，随时可以停。",
-        "Nothing has run yet. Press Generate: 16 images in 50 steps take a few seconds. Each step is shown as it happens, and you "
-        "can stop at any time.",
+    "sampling.empty": (
+        "还没有开始。点“生成”，每一步都会实时显示出来，随时可以停。走完以后可以回看每一步。",
+        "Nothing has run yet. Press Generate: each step is shown as it happens, and you can stop at any time. "
+        "Afterwards you can go through the steps.",
     ),
     "film.progress": ("采样进度", "Progress of sampling"),
     "film.xt": ("链走到这里的样子", "where the chain is"),
@@ -40,11 +45,20 @@ SAMPLING = {
         "已停在第 {step} / {total} 步（{seconds} 秒）。已经走过的步都可以回看；这些图还没有去噪完。",
         "Stopped at step {step} of {total} ({seconds} s). The steps taken so far can be looked at; these images are not finished.",
     ),
+    "film.limit": (
+        "一次最多运行 {limit} 秒，到时就停下，让给后面的人。",
+        "A run may take {limit} s; then it ends, as others are waiting.",
+    ),
     "film.kept": ("为节省内存，只保留了其中 {kept} 步供回看。", "To save memory, {kept} of them are kept for looking back."),
     "film.few_steps": (
         "只用了 {total} 步（模型是按 {T} 步训练的）：一步跨得太远，高斯近似不再准确，图会变差。",
         "Only {total} steps were used (the model was trained for {T}): each is too long for a Gaussian to describe, and the images suffer.",
     ),
+    "downloads.heading": ("带走这次的结果：", "Take it along:"),
+    "downloads.png": ("结果 PNG", "Result as PNG"),
+    "downloads.gif": ("过程 GIF", "Trajectory as GIF"),
+    "downloads.making": ("正在生成文件……", "Making the file…"),
+    "downloads.saved": ("已保存 {name}（{kilobytes} kB）。", "Saved {name} ({kilobytes} kB)."),
     "step.title": ("把其中一步拆开，里面是什么？", "What is inside a single reverse step?"),
     "step.lead": (
         "后验均值是 $\\hat{\\mathbf x}_0$ 和 $\\mathbf x_t$ 的加权和：噪声大时几乎原地不动，越接近尾声越听模型的。加上一份噪声，"
