@@ -15,7 +15,7 @@ from ddpm_space.ui.example_files import example_path
 from ddpm_space.ui.examples import picture_choice
 from ddpm_space.ui.forms import seed_box, whole_number
 from ddpm_space.ui.text import T
-from ddpm_space.ui.widgets import Payload, answered, encode, panel, picked
+from ddpm_space.ui.widgets import Payload, answered, encode, lab, panel, picked
 
 VIEWS: dict[str, tuple[Literal[1, 3], int]] = {"gray_28": (1, 28), "gray_64": (1, 64), "colour_64": (3, 64), "colour_128": (3, 128)}
 """How a picture is read: channels and size."""
@@ -56,6 +56,10 @@ def build() -> None:
         control.change(show, [choice.chosen, *settings], picture, **redraw)
     length.change(shorten, [choice.chosen, *settings], [picture, t], **redraw)
     measure.click(measure_routes, [choice.chosen, *settings], measured, show_progress="minimal", api_visibility="private")
+
+    for question in ("langevin", "msd", "bridge", "ula", "gaussian", "pairs", "gradients"):
+        panel("section", {}, section=question)
+        lab(question)
 
 
 @answered

@@ -9,10 +9,41 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ddpm_space.ui.asked import Asked
-from ddpm_space.ui.labs import check
+from ddpm_space.ui.labs import (
+    check,
+    derivation,
+    gaussian,
+    gradients,
+    iwae,
+    jensen,
+    langevin,
+    langevin_bridge,
+    langevin_msd,
+    langevin_score,
+    mistakes,
+    mle,
+    pairs,
+    plane,
+    thermo2015,
+)
 from ddpm_space.ui.widgets import Payload
 
 LABS: dict[str, Callable[[Asked], Payload]] = {
     "check": check.answer,
+    "derivation": derivation.answer,
+    "thermo2015": thermo2015.answer,
+    "langevin": langevin.answer,
+    "msd": langevin_msd.answer,
+    "bridge": langevin_bridge.answer,
+    "ula": langevin_score.answer,
+    "gaussian": gaussian.answer,
+    "pairs": pairs.answer,
+    "gradients": gradients.answer,
+    "mle": mle.answer,
+    "jensen": jensen.answer,
+    "iwae": iwae.answer,
+    "plane": plane.answer,
+    "field": plane.answer_field,
+    "mistakes": mistakes.answer,
 }
 """name of the address `ddpm/ask/{name}` -> who answers."""

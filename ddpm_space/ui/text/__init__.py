@@ -8,16 +8,37 @@ from __future__ import annotations
 
 import gradio as gr
 
+from ddpm_space.ui.text.derivation import DERIVATION
 from ddpm_space.ui.text.errors import ERRORS
+from ddpm_space.ui.text.gaussian import GAUSSIAN
+from ddpm_space.ui.text.langevin import LANGEVIN
+from ddpm_space.ui.text.likelihood import LIKELIHOOD
 from ddpm_space.ui.text.loss import LOSS
+from ddpm_space.ui.text.mistakes import MISTAKES
 from ddpm_space.ui.text.models import MODELS
 from ddpm_space.ui.text.noising import NOISING
 from ddpm_space.ui.text.page import PAGE
+from ddpm_space.ui.text.plane import PLANE
 from ddpm_space.ui.text.sampling import SAMPLING
+from ddpm_space.ui.text.thermo2015 import THERMO2015
 
 Pairs = dict[str, tuple[str, str]]
 
-TEXT: Pairs = {**PAGE, **NOISING, **SAMPLING, **LOSS, **MODELS, **ERRORS}
+TEXT: Pairs = {
+    **PAGE,
+    **NOISING,
+    **LANGEVIN,
+    **GAUSSIAN,
+    **LIKELIHOOD,
+    **SAMPLING,
+    **LOSS,
+    **DERIVATION,
+    **THERMO2015,
+    **MODELS,
+    **PLANE,
+    **MISTAKES,
+    **ERRORS,
+}
 """id -> (Chinese, English)."""
 
 I18N = gr.I18n(en={key: english for key, (_, english) in TEXT.items()}, **{"zh-CN": {key: chinese for key, (chinese, _) in TEXT.items()}})
