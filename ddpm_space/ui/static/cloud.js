@@ -78,7 +78,7 @@ export function cloud(root, { label, height = 0.75, playKey = "cloud.play", paus
     let drawn = 0;
     play.textContent = t(pauseKey);
     const step = (now) => {
-      const next = Math.min(last, Math.floor(from + ((now - begun) / 1000) * (scene.perSecond ?? 30)));
+      const next = Math.min(last, Math.floor(from + (Math.max(0, now - begun) / 1000) * (scene.perSecond ?? 30)));
       drawn += 1;
       // What a benchmark reads: pictures drawn a second while playing.
       if (now > begun) root.dataset.fps = ((1000 * drawn) / (now - begun)).toFixed(1);
