@@ -67,7 +67,10 @@ class Step:
 
     def check(self) -> StepCheck:
         """Evaluate both sides and say whether the sign holds, and by how much."""
-        left, right = self.left(), self.right()
+        return self.compare(self.left(), self.right())
+
+    def compare(self, left: Side, right: Side) -> StepCheck:
+        """Say the same of sides that were evaluated already, for who shows them too."""
         difference = left.value - right.value
         if self.relation == "~":
             if left.minimum is None or right.minimum is None:

@@ -31,6 +31,6 @@ def build_app(model: ModelSlot) -> gr.Blocks:
                 sampling.build(models)
             with gr.Tab(T("tab.loss"), id="loss"):
                 panel("contents", {})
-                loss.build(app, models)
+                loss.build(models)
         api.build(model)
     return app.queue(default_concurrency_limit=4, max_size=48)

@@ -25,7 +25,7 @@ from ddpm_space.sampling import SamplingSettings
 from ddpm_space.sampling import sample as sample_frames
 from ddpm_space.schedule import SCHEDULES, NoiseSchedule
 from ddpm_space.ui.forms import finite_number, one_of, timestep_list, whole_number
-from ddpm_space.ui.loss import read_for, shorter_chain
+from ddpm_space.ui.labs.bound import shorter_chain
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.sampling import MAX_IMAGES
 from ddpm_space.ui.widgets import HEAVY
@@ -68,7 +68,7 @@ def build(model: ModelSlot) -> None:
     def eps_errors(image: str, timesteps: str, draws: float, seed: float) -> dict:
         """Mean squared error of eps_theta for one image at the given timesteps ("10, 100, 500"), each with its standard error, and L_simple."""
         loaded = model.get()
-        x_0 = read_for(loaded, image)
+        x_0 = load_image(image, channels=1 if loaded.channels == 1 else 3, size=loaded.sample_size)
         chosen, count = timestep_list(timesteps, len(loaded.denoiser.schedule)), whole_number(draws, "draws", 2, MAX_DRAWS)
         rows = loss.eps_errors(loaded.denoiser, x_0, chosen, draws=count, seed=whole_number(seed, "seed"))
         simple = loss.simple_loss(loaded.denoiser, x_0, draws=2 * count, seed=whole_number(seed, "seed"))
@@ -78,7 +78,7 @@ def build(model: ModelSlot) -> None:
         """Variational bound of one image in bits/dim: L_T, the sum of L_{t-1}, L_0 and the total, along `chain_steps` steps of the model's chain."""
         loaded = model.get()
         steps = whole_number(chain_steps, "chain_steps", 1, len(loaded.denoiser.schedule))
-        x_0 = read_for(loaded, image)
+        x_0 = load_image(image, channels=1 if loaded.channels == 1 else 3, size=loaded.sample_size)
         *_, last = loss.bound_terms(
             loaded.denoiser,
             x_0,

@@ -12,6 +12,8 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ddpm_space.ui.example_files import FOLDER as EXAMPLES
+
 STATIC = Path(__file__).parent / "static"
 STATIC_PREFIX = "/ddpm"
 HEAD_TAG = b"<head>"
@@ -20,8 +22,11 @@ PAGE_MARK = b"window.gradio_config"
 
 
 def static_routes() -> list[Mount]:
-    """Serve `ui/static` beside Gradio's own assets."""
-    return [Mount(STATIC_PREFIX, StaticFiles(directory=STATIC), name="ddpm")]
+    """Serve the example pictures and `ui/static` beside Gradio's own assets."""
+    return [
+        Mount(f"{STATIC_PREFIX}/examples", StaticFiles(directory=EXAMPLES), name="examples"),
+        Mount(STATIC_PREFIX, StaticFiles(directory=STATIC), name="ddpm"),
+    ]
 
 
 def head_html() -> bytes:

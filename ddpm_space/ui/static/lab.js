@@ -45,7 +45,7 @@ export function lab(root, name, { controls, build, cards = [], values = (chosen)
 }
 
 // An error that names a control by its name in Python says the control's own label.
-function named(error, lab) {
+export function named(error, lab) {
   const key = `${lab}.${error.values?.name}`;
   return known(key) ? { ...error, values: { ...error.values, name: t(key).replaceAll("$", "") } } : error;
 }

@@ -1,15 +1,21 @@
-// The picture as the model gets it: its size and its channels, nothing else.
+// The picture, or the pictures, as the model gets them: size and channels, nothing else.
 import { decode, paintSheet } from "./picture.js";
 import { node, say, t } from "./text.js";
 
-export function seen(root) {
+const COLUMNS = 5;
+
+export function seen() {
   const canvas = node("canvas", { role: "img" });
   canvas.setAttribute("aria-label", t("seen.label"));
   const words = node("figcaption");
-  root.append(node("figure", { className: "tile role-x0" }, canvas, words));
-  return ({ picture, size, outside }) => {
-    const bytes = decode(picture);
-    paintSheet(canvas, bytes, bytes.shape, 1);
-    words.replaceChildren(...[say("span", "seen.words", { size }), outside ? say("span", "seen.outside", {}, "warning") : null].filter(Boolean));
+  const element = node("figure", { className: "tile seen role-x0" }, canvas, words);
+  const show = ({ pictures, size, outside }) => {
+    const bytes = decode(pictures);
+    const count = bytes.shape[0];
+    element.classList.toggle("several", count > 1);
+    paintSheet(canvas, bytes, bytes.shape, Math.min(count, COLUMNS));
+    const line = say("span", count > 1 ? "seen.several" : "seen.words", { size, count });
+    words.replaceChildren(...[line, outside ? say("span", "seen.outside", {}, "warning") : null].filter(Boolean));
   };
+  return { element, show };
 }

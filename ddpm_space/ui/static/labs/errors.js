@@ -1,23 +1,39 @@
 // The error of eps_theta at chosen t: the noise beside the prediction, the mean square with its standard error, and L_simple.
-import { chart } from "./chart.js";
-import { decode, paintPlanes, paintSheet, tile } from "./picture.js";
-import { ROLE_TEX, node, number, rich, say, t, tex, withError } from "./text.js";
+import { chart } from "../chart.js";
+import { seed, words } from "../controls.js";
+import { decode, paintPlanes, paintSheet, tile } from "../picture.js";
+import { runLab } from "../run_lab.js";
+import { seen } from "../seen.js";
+import { chosenPicture, pictureSource } from "../source.js";
+import { ROLE_TEX, node, number, rich, say, t, tex, withError } from "../text.js";
 
 const NOISE_RANGE = 3; // eps has no bound; three standard deviations are shown as black and white
 
-export function errors(root) {
+export function errors(root, parts) {
+  const controls = { picture: pictureSource(), timesteps: words("errors.timesteps", ""), seed: seed("errors.seed") };
+  return runLab(root, parts, {
+    name: "errors",
+    controls,
+    build,
+    cards: ["N8.simple_loss", "N6.q_cumulative", "N8.x_0_from_eps"],
+    values: (chosen) => ({ ...chosen, picture: chosenPicture.value }),
+  });
+}
+
+function build(stage) {
   const status = node("p", { className: "status", role: "status" });
   const simple = node("p", { className: "verdict" });
   const cards = node("div", { className: "error-cards" });
   const plot = node("div", { className: "wide-chart" });
   const scale = node("p", { className: "note" });
-  root.append(status, simple, cards, plot, scale);
+  const picture = seen();
+  stage.append(node("div", { className: "run-head" }, picture.element, node("div", {}, status, simple)), cards, plot, scale);
   const draw = chart(plot);
 
-  return (payload) => {
-    root.dataset.phase = payload.stopped ? "stopped" : payload.simple ? "finished" : "running";
+  return (payload, phase) => {
     const counts = { done: payload.rows.length, total: payload.total, draws: payload.draws };
-    status.replaceChildren(say("span", `errors.${root.dataset.phase}`, counts));
+    status.replaceChildren(say("span", `errors.${phase}`, counts));
+    picture.show(payload.seen);
     cards.replaceChildren(...payload.rows.map(card));
     simple.hidden = !payload.simple;
     if (payload.simple) {
@@ -27,10 +43,9 @@ export function errors(root) {
     }
     rich(scale, t("errors.scale", { range: NOISE_RANGE, count: payload.draws }));
     plot.hidden = payload.rows.length < 2;
-    draw(spec(payload));
+    if (!plot.hidden) draw(spec(payload));
   };
 }
-
 function card(row) {
   const noise = (symbol, role, key, values) => {
     const { figure, canvas } = tile({ role, symbol, textKey: key });

@@ -1,0 +1,197 @@
+// The variational bound under an X-ray, in bits/dim, as its terms arrive: three parts that add up, each term over t, the running sum, what each term weighs,
+// where in t the bits go, and the Bayes floor where one is known.
+import { extent } from "../axis.js";
+import { chart } from "../chart.js";
+import { choice, seed, toggle } from "../controls.js";
+import { decode } from "../picture.js";
+import { runLab } from "../run_lab.js";
+import { seen } from "../seen.js";
+import { chosenPicture, pictureSource } from "../source.js";
+import { node, number, say, t, withError } from "../text.js";
+
+const PARTS = [
+  ["L_T", "q"],
+  ["L_t-1", "p"],
+  ["L_0", "x0"],
+];
+const CHARTS = ["terms", "running", "weights", "errors"];
+export const VARIANCES = ["fixed_large", "fixed_small"];
+
+// t is shown from t + 1 on, the notes' t: most of the bits are spent at small t, which only a logarithm shows.
+const timeAxis = (T) => ({ min: 1, max: T, log: true, label: t("axis.t_plus_one"), symbol: "t + 1" });
+const decades = ([low, high]) => ({ min: 10 ** Math.floor(Math.log10(low)), max: 10 ** Math.ceil(Math.log10(high * 1.001)), log: true });
+
+export function bound(root, parts) {
+  const controls = {
+    picture: pictureSource(),
+    pictures: choice("bound.pictures", ["mine", "digits"], "mine"),
+    network: choice("bound.network", ["model", "perfect"], "model"),
+    chain: choice("bound.chain", ["50", "100", "250", "all"], "all"),
+    draws: choice("bound.draws", ["2", "4", "8"], "2"),
+    variance: choice("bound.variance", VARIANCES, "fixed_large"),
+    clip: toggle("bound.clip", true),
+    seed: seed("bound.seed"),
+  };
+  return runLab(root, parts, {
+    name: "bound",
+    controls,
+    build,
+    cards: ["N8.prior_kl", "N8.kl_term", "N8.discretized_log_likelihood", "N8.eps_weight", "N8.bits_per_dim"],
+    values: (chosen) => ({ ...chosen, picture: chosenPicture.value }),
+  });
+}
+
+function build(stage) {
+  const status = node("p", { className: "status", role: "status" });
+  const bar = node("progress", { max: 1, value: 0 });
+  bar.setAttribute("aria-label", t("bound.progress"));
+  const total = node("p", { className: "verdict" });
+  const picture = seen();
+  const stack = node("div", { className: "stack", role: "img" });
+  const parts = node("dl", { className: "parts" });
+  const plots = CHARTS.map((name) => node("div", { dataset: { chart: name } }));
+  const floor = node("div", { className: "note floor-note" });
+  const table = node("div", { className: "table-holder" });
+  const reading = node("div", { className: "note" });
+  stage.append(
+    node("div", { className: "run-head" }, picture.element, node("div", {}, status, bar, total)),
+    stack,
+    parts,
+    node("div", { className: "charts two" }, ...plots.slice(0, 2)),
+    say("h4", "bound.where"),
+    table,
+    node("div", { className: "charts two" }, ...plots.slice(2)),
+    floor,
+    reading,
+  );
+  const draws = plots.map(chart);
+
+  return (payload, phase) => {
+    const [times, bits, running] = ["t", "bits", "running"].map((name) => decode(payload[name]));
+    const finished = bits.length === payload.total;
+    bar.value = bits.length / payload.total;
+    const values = { done: bits.length, total: payload.total, chain: payload.chain, T: payload.T, draws: payload.sum.draws };
+    status.replaceChildren(say("span", `bound.${phase}`, values));
+    total.replaceChildren(say("span", finished ? "bound.total" : "bound.so_far", { value: withError(payload.sum.mean, payload.sum.se) }));
+    total.dataset.exact = String(payload.sum.mean);
+    picture.show(payload.seen);
+    drawParts(stack, parts, payload);
+    // The first value is L_T and belongs to no step; the terms of the steps follow it, from the noisiest down.
+    const steps = Array.from(times).slice(1);
+    const specs = [...termSpecs(payload, steps, Array.from(bits).slice(1), Array.from(running).slice(1)), ...errorSpecs(payload, steps)];
+    specs.forEach((spec, index) => draws[index](spec));
+    table.replaceChildren(stretchTable(payload));
+    drawFloor(floor, payload);
+    const conventions = say("p", "bound.conventions", { variance: t(`variance.${payload.variance}`), clip: t(payload.clip ? "bound.clip_on" : "bound.clip_off"), ...values });
+    const shorter = payload.chain < payload.T ? say("p", "bound.respaced", values) : null;
+    reading.replaceChildren(...[conventions, shorter, say("p", `bound.about_${payload.network}`)].filter(Boolean));
+  };
+}
+
+function drawParts(stack, parts, payload) {
+  const sum = Math.max(payload.sum.mean, 1e-12);
+  const words = PARTS.map(([kind]) => `${t(`bound.part.${kind}`).replaceAll("$", "")}: ${number(payload.parts[kind].mean)}`);
+  stack.setAttribute("aria-label", words.join("; "));
+  stack.replaceChildren(
+    ...PARTS.map(([kind, role]) => {
+      const piece = node("div", { className: `piece role-${role}` });
+      piece.style.flexGrow = String(Math.max(0, payload.parts[kind].mean / sum));
+      return piece;
+    }),
+  );
+  parts.replaceChildren(
+    ...PARTS.map(([kind, role]) => {
+      const { mean, se } = payload.parts[kind];
+      const value = node("dd", { dataset: { part: kind, exact: String(mean) } }, withError(mean, se), " ", say("span", "unit.bits", {}, "unit"));
+      return node("div", {}, node("dt", {}, node("span", { className: `legend-mark role-${role}`, ariaHidden: "true" }), say("span", `bound.part.${kind}`)), value);
+    }),
+  );
+}
+
+// Values above zero only: a logarithm shows no others.
+const above = (times, values) => {
+  const kept = times.map((time, index) => [time + 1, values[index]]).filter(([, value]) => value > 0);
+  return { x: kept.map(([x]) => x), y: kept.map(([, y]) => y) };
+};
+
+const floorLine = (payload, name) => {
+  if (!payload.floor) return null;
+  return { name: t("bound.floor_line"), role: "q", dashed: true, ...above(Array.from(decode(payload.floor.t)), Array.from(decode(payload.floor[name]))) };
+};
+
+function termSpecs(payload, steps, terms, running) {
+  const x = timeAxis(payload.T);
+  const lines = [{ name: "$L_{t-1}$", role: "p", ...above(steps, terms) }, floorLine(payload, "bits")].filter(Boolean);
+  const top = Math.max(1e-6, ...running);
+  const scale = decades(extent(lines.flatMap((line) => line.y), { positive: true }));
+  return [
+    { title: t("bound.chart_terms"), x, y: { ...scale, label: t("axis.bits_term") }, lines },
+    {
+      title: t("bound.chart_running"),
+      x,
+      y: { min: 0, max: top * 1.05, label: t("axis.bits_sum") },
+      lines: [{ name: t("bound.running_line"), role: "q", x: steps.map((time) => time + 1), y: running }],
+    },
+  ];
+}
+
+function errorSpecs(payload, steps) {
+  const x = timeAxis(payload.T);
+  const weights = Array.from(decode(payload.weights)).slice(0, steps.length);
+  const errors = Array.from(decode(payload.eps_mse));
+  const lines = [{ name: "$\\lVert\\boldsymbol\\epsilon-\\boldsymbol\\epsilon_\\theta\\rVert^2/D$", role: "p", ...above(steps, errors) }, floorLine(payload, "mse")].filter(Boolean);
+  const least = Math.max(1e-7, extent(lines.flatMap((line) => line.y), { positive: true })[0]);
+  return [
+    {
+      title: t("bound.chart_weights"),
+      x,
+      y: { ...decades(extent([...weights, 1], { positive: true })), label: t("axis.weight") },
+      lines: [
+        { name: t("bound.weight_true"), role: "p", x: steps.map((time) => time + 1), y: weights },
+        { name: t("bound.weight_simple"), role: "eps", dashed: true, x: [1, payload.T], y: [1, 1] },
+      ],
+    },
+    { title: t("bound.chart_errors"), x, y: { ...decades([least, extent(errors, { positive: true })[1]]), label: t("axis.mse") }, lines },
+  ];
+}
+
+const percent = (share) => (share === null ? "–" : `${number(100 * share, 3)} %`);
+
+function stretchTable({ stretches, parts, sum }) {
+  const heads = ["stretch", "bits", "share", "simple"].map((name) => say("th", `bound.${name}`));
+  heads.forEach((head) => head.setAttribute("scope", "col"));
+  const row = (name, bits, share, simple, data) => {
+    const cell = (key, text, extra = {}) => node("td", { dataset: { label: t(`bound.${key}`).replaceAll("$", ""), ...extra } }, text);
+    return node("tr", { dataset: data }, name, cell("bits", bits), cell("share", percent(share), { exact: String(share) }), cell("simple", simple === null ? "–" : percent(simple), { exact: String(simple) }));
+  };
+  const head = (key, values) => {
+    const cell = say("th", key, values);
+    cell.setAttribute("scope", "row");
+    return cell;
+  };
+  const body = stretches.map((one) =>
+    row(
+      head(one.from === one.to ? "bound.stretch_one" : "bound.stretch_range", { from: one.from, to: one.to }),
+      withError(one.bits, one.se),
+      one.share,
+      one.simple,
+      { stretch: String(one.from), exact: String(one.bits) },
+    ),
+  );
+  const prior = parts["L_T"];
+  body.push(row(head("bound.stretch_end", {}), withError(prior.mean, prior.se), sum.mean > 0 ? prior.mean / sum.mean : null, null, { stretch: "end", exact: String(prior.mean) }));
+  return node("table", { className: "data" }, node("thead", {}, node("tr", {}, ...heads)), node("tbody", {}, ...body));
+}
+
+function drawFloor(element, { floor, pictures, network }) {
+  if (!floor || floor.count === 0) {
+    element.replaceChildren(say("p", pictures === "digits" ? "bound.floor_later" : "bound.floor_unknown"));
+    return;
+  }
+  const values = { value: withError(floor.excess, floor.se), count: floor.count, samples: floor.samples };
+  const line = say("p", `bound.floor_${network}`, values);
+  line.dataset.quantity = "excess";
+  line.dataset.exact = String(floor.excess);
+  line.dataset.se = String(floor.se);
+  element.replaceChildren(line);
+}
