@@ -25,7 +25,9 @@ Payload = dict[str, Any]
 
 def array(values: Tensor | Sequence[float], dtype: str) -> Payload:
     """Pack numbers little-endian: {dtype, shape, b64}; dtype is "float64", "float32" or "uint8"."""
-    packed = np.ascontiguousarray(torch.as_tensor(values).detach().cpu().numpy(), dtype=np.dtype(dtype).newbyteorder("<"))
+    # Numbers of Python are float64; torch would round them to float32 on the way.
+    tensor = values if isinstance(values, Tensor) else torch.tensor(values, dtype=torch.float64)
+    packed = np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=np.dtype(dtype).newbyteorder("<"))
     return {"dtype": dtype, "shape": list(packed.shape), "b64": base64.b64encode(packed.tobytes()).decode("ascii")}
 
 
