@@ -131,7 +131,13 @@ function plot(spec, width, reading) {
     }
   }
   const at = (line, index) => [xAxis.scale(line.x ? line.x[index] : index), yAxis.scale(line.y[index])];
-  spec.lines.forEach((line) => picture.append(...drawLine(line, at, yAxis)));
+  // What leaves the axes is not drawn over their labels; dots at the edge stay whole.
+  const frame = svg("svg", { x: MARGIN.left, y: MARGIN.top, width: Math.max(0, width - MARGIN.left - MARGIN.right), height: height - MARGIN.top - MARGIN.bottom, overflow: "hidden" });
+  const moved = svg("g", { transform: `translate(${-MARGIN.left} ${-MARGIN.top})` });
+  frame.append(moved);
+  picture.append(frame);
+  const inside = (y) => y > MARGIN.top - 1 && y < height - MARGIN.bottom + 1;
+  spec.lines.forEach((line) => (line.points ? picture : moved).append(...drawLine(line, at, yAxis, inside)));
   for (const [place, name] of [[spec.marker, "marker"], [reading, "reading"]]) {
     if (place === null || place === undefined) continue;
     const x = xAxis.scale(place);
@@ -139,7 +145,7 @@ function plot(spec, width, reading) {
     for (const line of named(spec)) {
       if (!line.y.length) continue;
       const [cx, cy] = at(line, nearest(line, place));
-      picture.append(svg("circle", { class: `dot role-${line.role}`, cx, cy, r: name === "marker" ? 4.5 : 3 }));
+      if (inside(cy)) picture.append(svg("circle", { class: `dot role-${line.role}`, cx, cy, r: name === "marker" ? 4.5 : 3 }));
     }
   }
   if (reading !== null) {
@@ -150,7 +156,7 @@ function plot(spec, width, reading) {
   return picture;
 }
 
-function drawLine(line, at, yAxis) {
+function drawLine(line, at, yAxis, inside) {
   const marks = [];
   const count = line.y.length;
   if (!line.points) {
@@ -160,6 +166,7 @@ function drawLine(line, at, yAxis) {
   }
   for (let index = 0; index < count; index += 1) {
     const [x, y] = at(line, index);
+    if (!inside(y)) continue;
     if (line.error) {
       const [top, bottom] = [1, -1].map((sign) => yAxis.scale(line.y[index] + sign * line.error[index]));
       marks.push(svg("line", { class: `error-bar role-${line.role}`, x1: x, x2: x, y1: top, y2: bottom }));
