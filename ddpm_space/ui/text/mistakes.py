@@ -1,0 +1,73 @@
+"""Words of the classic mistakes: (Chinese, English). Each mistake's reason is the library's, in both languages."""
+
+MISTAKES = {
+    "mistakes.title": ("公式只错一处，会坏成什么样？", "One formula is wrong: what does that break?"),
+    "mistakes.lead": (
+        "每次打开一个经典错误：左右两条链噪声完全相同，只差一个公式。先看它把结果弄坏了多少，再看代码错在哪里，最后看哪一条检验能抓住它。",
+        "Switch on one classic mistake at a time: both chains use the same noise and differ in a single formula. See "
+        "how much it damages, what the code looks "
+        "like, and which check catches it.",
+    ),
+    "mistakes.mistake": ("错误", "Mistake"),
+    "mistakes.mistake.none": ("没有错误", "no mistake"),
+    "mistakes.mistake.variance_as_std": ("采样：方差当成标准差", "sampling: variance for standard deviation"),
+    "mistakes.mistake.std_as_variance": ("采样：标准差当成方差", "sampling: standard deviation for variance"),
+    "mistakes.mistake.variance_as_std_forward": ("加噪：β 当成标准差", "noising: beta for standard deviation"),
+    "mistakes.mistake.off_by_one": ("t 差一", "t off by one"),
+    "mistakes.mistake.noise_at_the_last_step": ("最后一步还加噪声", "noise at the last step"),
+    "mistakes.mistake.beta_of_the_full_chain": ("跳步后仍用原来的 β", "old betas after skipping steps"),
+    "mistakes.mistake.missing_root": ("加噪：漏了根号", "noising: a root is missing"),
+    "mistakes.mistake.missing_root_in_x_0_hat": ("求 x̂₀：漏了根号", "x̂₀: a root is missing"),
+    "mistakes.mistake.alpha_for_alpha_bar": ("α 当成 ᾱ", "alpha for alpha_bar"),
+    "mistakes.mistake.prior_never_reached": ("T 变短，β 没跟着变", "shorter T, same betas"),
+    "mistakes.world": ("数据", "Data"),
+    "mistakes.world.suited": ("最能看出它的", "what shows it best"),
+    "mistakes.world.roll": ("瑞士卷", "swiss roll"),
+    "mistakes.world.cloud": ("一团高斯", "a Gaussian cloud"),
+    "mistakes.seed": ("随机种子", "Seed"),
+    "mistakes.right": ("正确", "Right"),
+    "mistakes.wrong": ("写错", "Wrong"),
+    "mistakes.right_picture": ("公式正确时的粒子", "Particles with the right formula"),
+    "mistakes.wrong_picture": ("公式写错时的粒子", "Particles with the wrong formula"),
+    "mistakes.right_alone": (
+        "没有打开任何错误：完美的网络，{steps} 步，走回数据。选一个错误，旁边就会出现写错的那条链。",
+        "No mistake is switched on: a perfect network, {steps} steps, back to the data. Choose a mistake, and the wrong chain appears beside it.",
+    ),
+    "mistakes.frame": ("第 {step} / {total} 帧，ᾱ = {value}", "frame {step} of {total}, ᾱ = {value}"),
+    "mistakes.distance": ("离应有的分布（能量距离）", "from the law it should have (energy distance)"),
+    "mistakes.nearest": ("离最近的数据点（平均）", "from the nearest data point (mean)"),
+    "mistakes.difference": ("写错 − 正确", "wrong − right"),
+    "mistakes.measured": ("量了什么", "Measured"),
+    "mistakes.damage": ("损坏：{value}，是标准误的 {ratio} 倍。", "Damage: {value}, {ratio} standard errors."),
+    "mistakes.small_damage": (
+        "在这份数据上看不出损坏：{value}，不到标准误的 3 倍。错误还在，检验照样抓得住。",
+        "No damage shows on these data: {value}, less than 3 standard errors. The mistake is there all the same, and the check catches it.",
+    ),
+    "mistakes.judged_end": (
+        "在最后的结果上量，{particles} 个粒子，误差为标准误。",
+        "Measured on the final result, {particles} particles, ± one standard error.",
+    ),
+    "mistakes.judged_middle": (
+        "在 $\\bar\\alpha_t\\approx 0.4$ 处量（加噪到头时谁都是噪声），{particles} 个粒子，误差为标准误。",
+        "Measured at $\\bar\\alpha_t\\approx 0.4$ (at the end everything is noise), {particles} particles, ± one standard error.",
+    ),
+    "mistakes.outside": ("写错的链有 {percent}% 的点跑出了画面。", "{percent}% of the wrong chain's points lie outside the picture."),
+    "mistakes.curve": ("一路上离应有的分布多远", "How far from the law it should have, along the way"),
+    "mistakes.curve_axis": ("能量距离", "energy distance"),
+    "mistakes.frame_axis": ("帧", "frame"),
+    "mistakes.code": ("代码：{member}", "The code: {member}"),
+    "mistakes.check": ("现在检验", "Run the check now"),
+    "mistakes.check_stop": ("停止", "Stop"),
+    "mistakes.check_note": (
+        "检验在另一个进程里进行：把写错的公式真的换进去，再跑登记在册的检验，大约要几秒。",
+        "The check runs in a process of its own: the wrong formula is really put in place there, and the registry's "
+        "check is run. It takes a few seconds.",
+    ),
+    "mistakes.equation": ("检验", "Check"),
+    "mistakes.error": ("误差 {value}，允许 {tolerance}", "error {value}, allowed {tolerance}"),
+    "mistakes.broke": ("算到一半就报错", "ended in an exception"),
+    "mistakes.caught": ("抓住了", "caught"),
+    "mistakes.passed": ("通过", "passed"),
+    "mistakes.not_caught": ("没有抓住", "not caught"),
+    "mistakes.checking": ("正在检验……", "Checking…"),
+}
