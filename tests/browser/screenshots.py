@@ -85,12 +85,17 @@ def sampling(page: Page, lang: str) -> None:
 
 
 def loss(page: Page, lang: str) -> None:
-    """Measure the error and the bound of one picture."""
+    """Walk to Jensen's line, measure the error and the bound of one picture, and send it as a lossy code."""
     open_tab(page, "loss", lang)
+    press(page, "derivation.run", lang)
+    await_phase(page, "lab-derivation")
+    page.locator("[data-chip=jensen]").click()
     press(page, "errors.run", lang)
-    await_phase(page, "errors")
+    await_phase(page, "lab-errors")
     press(page, "bound.run", lang)
-    await_phase(page, "bound")
+    await_phase(page, "lab-bound")
+    press(page, "lossy.run", lang)
+    await_phase(page, "lab-lossy")
 
 
 def main() -> None:

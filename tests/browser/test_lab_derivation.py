@@ -59,6 +59,7 @@ def test_the_walk_by_keyboard_and_by_link(open_page: Callable) -> None:
     open_tab(page, "loss", "en")
     panel = page.locator(PANEL)
     panel.scroll_into_view_if_needed()
+    page.wait_for_selector(f"{PANEL} .walk-line[data-line=likelihood]")
     panel.locator(".walk-line").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_selector(f"{PANEL} .walk-line[data-line=importance]")

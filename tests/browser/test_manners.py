@@ -50,7 +50,7 @@ def test_bad_input_is_one_sentence_in_the_visitor_s_language(open_page: Callable
     page.get_by_label(text("errors.timesteps", lang)).fill("5, 50")
     press(page, "errors.run", lang)
     sentence = text("error.form.timesteps", lang).format(value="5, 50", highest=49)
-    eventually(lambda: page.locator("[data-panel=errors] .error-note").inner_text() == sentence)
+    eventually(lambda: page.locator("[data-panel=lab-errors] .error-note").inner_text() == sentence)
     assert page.locator(".toast-body").count() == 0
 
 
@@ -143,11 +143,11 @@ def test_stop_stops_at_once_and_the_steps_so_far_stay(open_page: Callable, slow_
     assert len(calls) == done < 40, "the network still works after the stop"
     page.wait_for_selector("[data-panel=step][data-state=drawn]")
     open_tab(page, "loss", "en")
-    page.get_by_role("radio", name="8", exact=True).check()
+    page.locator("[data-control='bound.draws'] [data-word='8']").click()
     press(page, "bound.run", "en")
-    await_phase(page, "bound", "running")
-    page.get_by_role("button", name=text("loss.stop", "en"), exact=True).locator("visible=true").last.click()
-    await_phase(page, "bound", "stopped")
+    await_phase(page, "lab-bound", "running")
+    page.locator("[data-panel=lab-bound] [data-halt]").click()
+    await_phase(page, "lab-bound", "stopped")
 
 
 def test_without_a_model_the_page_says_so_and_noising_works(open_page: Callable, tmp_path: Path) -> None:

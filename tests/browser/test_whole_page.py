@@ -36,13 +36,13 @@ def test_the_bundled_model_through_all_tabs(open_page: Callable, bundled_app: st
     check_widths(page)
     open_tab(page, "loss", lang)
     press(page, "errors.run", lang)
-    await_phase(page, "errors")
+    await_phase(page, "lab-errors")
     press(page, "bound.run", lang)
-    await_phase(page, "bound")
+    await_phase(page, "lab-bound")
     check_widths(page)
     model = models.load(DEFAULT_MODEL)
     *_, last = loss.bound_terms(model.denoiser, load_image(example_path("digit_3"), size=28), draws=2, variance="fixed_large")
-    shown = float(page.locator("[data-panel=bound] .verdict").get_attribute("data-exact") or "nan")
+    shown = float(page.locator("[data-panel=lab-bound] .verdict").get_attribute("data-exact") or "nan")
     assert shown == pytest.approx(last.running.mean, rel=1e-5)
 
 

@@ -12,7 +12,7 @@ from ddpm_space.ui.text import TEXT
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-FIRST_PANEL = {"noising": "noising", "sampling": "film", "loss": "errors"}
+FIRST_PANEL = {"noising": "noising", "sampling": "film", "loss": "lab-errors"}
 
 
 def text(key: str, lang: str) -> str:
