@@ -157,6 +157,9 @@ def test_the_bridge_meets_the_schedule(name: str, t: int, span: int) -> None:
     assert found["beta_t"] == pytest.approx(1 - kept, rel=1e-9) and found["abar_ratio"] == pytest.approx(kept, rel=1e-6)
     assert found["mean"]["exact"] == pytest.approx(-1.5 * math.sqrt(kept)) and found["variance"]["exact"] == pytest.approx(1 - kept, rel=1e-9)
     assert (found["first"], found["span"]) == (max(0, t - span + 1), min(span, t + 1))
+    if kept > 0.01:  # a step that forgets nearly all takes finer substeps than there are
+        fine = answer("bridge", schedule=name, t=t, span=span, substeps=256)
+        assert max(abs(fine[quantity]["z"]) for quantity in ("mean", "variance")) < 4
 
 
 def test_many_small_steps_walk_the_exact_step_and_few_do_not() -> None:
