@@ -17,10 +17,11 @@ from ddpm_space.spacing import TIMESTEP_SPACINGS
 from ddpm_space.ui import downloads
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.forms import MAX_SEED
+from ddpm_space.ui.labs import clipping, live, mistakes, step_counts
 from ddpm_space.ui.model import Models, ModelSlot
 from ddpm_space.ui.trajectory import Trajectory
 from ddpm_space.ui.visitor_models import MAX_MEGABYTES, MAX_SIDE
-from ddpm_space.ui.widgets import HEAVY, Payload, answered, encode, error_payload, on_run, panel, picked, streamed
+from ddpm_space.ui.widgets import HEAVY, Payload, answered, encode, error_payload, lab, on_run, panel, picked, streamed
 
 MAX_IMAGES = 36
 FRAME_SECONDS = 0.08
@@ -53,12 +54,24 @@ def build(model: Models) -> None:
     panel("section", {}, section="step")
     opened = panel("step", empty="step.empty")
 
+    panel("section", {}, section="clipping")
+    on_run(lab("clipping", most=clipping.MAX_IMAGES), lambda asked: clipping.run(model, asked))
+    panel("section", {}, section="step_counts")
+    on_run(lab("step_counts", counts=list(step_counts.COUNTS), most=step_counts.MAX_IMAGES), lambda asked: step_counts.run(model, asked))
+
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     start = lambda question: (yield from generate(model, question))  # noqa: E731
     running = film.submit(start, [film], [film, trajectory], trigger_mode="multiple", **quiet, **HEAVY)
     film.stop(halt, [trajectory], [film], cancels=[running], **quiet)
     film.select(open_up, [trajectory], [opened], trigger_mode="always_last", **quiet)
     saved.submit(save, [saved, trajectory], [saved], **quiet)
+
+    panel("section", {}, section="plane")
+    lab("plane")
+    panel("section", {}, section="live")
+    on_run(lab("live"), live.run, **live.TRAINING)
+    panel("section", {}, section="mistakes")
+    on_run(lab("mistakes"), mistakes.check, **mistakes.CHECKING)
 
 
 def generate(model: ModelSlot, question: str | None) -> Iterator[tuple]:

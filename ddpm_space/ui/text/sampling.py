@@ -94,4 +94,127 @@ SAMPLING = {
         "{percent}% of the pixels of $\\hat{\\mathbf x}_0$ are exactly −1 or 1, that is, clipped.",
     ),
     "step.no_noise": ("最后一步不再加噪声。", "The last step adds no noise."),
+    "clipping.title": ("采样均值的两种写法，差在哪里？", "Two ways to write the mean of a step: where do they differ?"),
+    "clipping.lead": (
+        "公式 (11) 直接从 $\\boldsymbol\\epsilon_\\theta$ 写出均值；另一种写法先求 $\\hat{\\mathbf x}_0$，再代入后验。两者是同一个公式，直到有人把 "
+        "$\\hat{\\mathbf x}_0$ 截断到 [−1, 1]：这里让三条链从同一个 $\\mathbf x_T$ 出发，用同一份噪声，逐步量出它们差多少。",
+        "Eq. (11) writes the mean straight from $\\boldsymbol\\epsilon_\\theta$; the other way finds $\\hat{\\mathbf x}_0$ first and puts it into "
+        "the "
+        "posterior. They are one formula until somebody clips $\\hat{\\mathbf x}_0$ to [−1, 1]: here three chains start from one $\\mathbf x_T$, "
+        "use one "
+        "noise, and their distance is measured at every step.",
+    ),
+    "clipping.images": ("图片数量", "Number of images"),
+    "clipping.steps": ("步数", "Steps"),
+    "clipping.steps.50": ("50 步", "50"),
+    "clipping.steps.100": ("100 步", "100"),
+    "clipping.steps.250": ("250 步", "250"),
+    "clipping.variance": ("每一步的方差 $\\sigma_t^2$", "Variance of each step $\\sigma_t^2$"),
+    "clipping.variance.fixed_small": ("后验方差 $\\tilde\\beta_t$", "the posterior's $\\tilde\\beta_t$"),
+    "clipping.variance.fixed_large": ("单步方差 $\\beta_t$", "the single step's $\\beta_t$"),
+    "clipping.seed": ("随机种子", "Seed"),
+    "clipping.run": ("三条链一起走", "Run the three chains"),
+    "clipping.empty": (
+        "还没有开始。点“三条链一起走”，这里会出现三种做法的图，以及每个 t 处的差。",
+        "Nothing has run yet. Run the three chains: their pictures appear here, with their distance at each t.",
+    ),
+    "clipping.running": ("第 {step} / {total} 步，t = {t}", "Step {step} of {total}, t = {t}"),
+    "clipping.finished": ("走完了，共 {total} 步。", "Done in {total} steps."),
+    "clipping.stopped": ("停在第 {step} / {total} 步（t = {t}）。", "Stopped at step {step} of {total}, t = {t}."),
+    "clipping.eq11": ("公式 (11)", "eq. (11)"),
+    "clipping.posterior": ("先求 $\\hat{\\mathbf x}_0$ 再后验，不截断", "$\\hat{\\mathbf x}_0$, then posterior, not clipped"),
+    "clipping.clipped": ("先求 $\\hat{\\mathbf x}_0$ 再后验，截断", "$\\hat{\\mathbf x}_0$, then posterior, clipped"),
+    "clipping.difference": (
+        "第一张图：截断减公式 (11)；灰色为 0，黑白为 ∓{range}",
+        "first image: clipped minus eq. (11); gray is 0, black and white are ∓{range}",
+    ),
+    "clipping.same_end": (
+        "不截断时两种写法是同一个公式：走完全程最多只差 {rounding}，是舍入误差（公式按 float64 算，网络是 float32）。",
+        "Without clipping the two are one formula: after the whole chain they differ by at most {rounding}, which is rounding (formulas in "
+        "float64, network in float32).",
+    ),
+    "clipping.same_so_far": (
+        "不截断时两种写法是同一个公式：到这里最多只差 {rounding}（舍入误差）。",
+        "Without clipping the two are one formula: so far they differ by at most {rounding}, which is rounding.",
+    ),
+    "clipping.apart_end": (
+        "截断以后，结果与公式 (11) 最多差 {largest}，均方根差 {rms}（像素的范围是 −1 到 1）。",
+        "With clipping the result differs from eq. (11) by up to {largest}, {rms} in root mean square (pixels range from −1 to 1).",
+    ),
+    "clipping.apart_so_far": (
+        "截断以后，到这里与公式 (11) 最多差 {largest}，均方根差 {rms}（像素的范围是 −1 到 1）。",
+        "With clipping the chain so far differs from eq. (11) by up to {largest}, {rms} in root mean square (pixels range from −1 to 1).",
+    ),
+    "clipping.axis": ("差的绝对值", "absolute difference"),
+    "clipping.chart_apart": ("两条链在每个 t 处相距多远", "How far two chains are apart at each t"),
+    "clipping.chart_step": ("单看一步：截断给均值加了多少", "One step alone: what clipping adds to the mean"),
+    "clipping.line_max": ("截断与公式 (11)，最大", "clipped and eq. (11), largest"),
+    "clipping.line_rms": ("截断与公式 (11)，均方根", "clipped and eq. (11), root mean square"),
+    "clipping.line_rounding": ("不截断与公式 (11)，最大", "not clipped and eq. (11), largest"),
+    "clipping.residual": (
+        "右图由公式 N8.clipping_difference 算出；与“两个均值相减”这条路最多差 {error}（float64 舍入）。",
+        "The right-hand chart comes from the formula N8.clipping_difference; the other route, one mean minus the other, gives the same within "
+        "{error} "
+        "(float64 rounding).",
+    ),
+    "step_counts.title": ("少走几步，图会差多少？", "How much worse is a picture in fewer steps?"),
+    "step_counts.lead": (
+        "同一个种子分别走 10、50、250、1000 步：各行从同一个 $\\mathbf x_T$ 出发，并共用同一份噪声：长的一步所用的噪声，正是它跨过的那些小步的噪声"
+        "按后验公式合成的。这样，各行之间只差一件事：模型被问了多少次。",
+        "One seed in 10, 50, 250 and 1000 steps: all rows start from one $\\mathbf x_T$ and share one noise: what a long step adds is put "
+        "together, by the "
+        "posterior's own weights, from the noises of the small steps it leaps over. The rows then differ in one thing alone: how often the model "
+        "is asked.",
+    ),
+    "step_counts.rows": ("算哪几行", "Which rows"),
+    "step_counts.s10": ("10 步", "10 steps"),
+    "step_counts.s50": ("50 步", "50 steps"),
+    "step_counts.s250": ("250 步", "250 steps"),
+    "step_counts.s1000": ("1000 步（最慢）", "1000 steps (slowest)"),
+    "step_counts.shared": ("各行共用什么", "What the rows share"),
+    "step_counts.shared.path": ("整份噪声", "the whole noise"),
+    "step_counts.shared.start": ("只有 $\\mathbf x_T$", "$\\mathbf x_T$ alone"),
+    "step_counts.images": ("图片数量", "Number of images"),
+    "step_counts.clip": ("把 $\\hat{\\mathbf x}_0$ 截断到 [−1, 1]", "Clip $\\hat{\\mathbf x}_0$ to [−1, 1]"),
+    "step_counts.seed": ("随机种子", "Seed"),
+    "step_counts.run": ("逐行计算", "Compute the rows"),
+    "step_counts.empty": (
+        "还没有开始。选好步数，点“逐行计算”，每算完一行就显示一行。",
+        "Nothing has run yet. Choose the rows and compute them: each appears when it is finished.",
+    ),
+    "step_counts.running": ("正在算 {steps} 步的一行：第 {step} 步。", "Computing the row of {steps} steps: step {step}."),
+    "step_counts.between": ("已算完：{rows} 步。", "Finished rows: {rows} steps."),
+    "step_counts.finished": ("全部算完：{rows} 步。", "All rows are there: {rows} steps."),
+    "step_counts.stopped": ("已停止；算完的行：{rows}。", "Stopped; finished rows: {rows}."),
+    "step_counts.about_path": (
+        "共用整份噪声：若 $\\hat{\\mathbf x}_0$ 在一大步之内不变，大步与小步到达的是同一点（后验逐步复合，恰好等于一步的后验），"
+        "所以各行的差全部来自 $\\hat{\\mathbf x}_0$ 更新得不够勤。方差取后验方差 $\\tilde\\beta_t$：只有它能这样复合。",
+        "The whole noise is shared: were $\\hat{\\mathbf x}_0$ to stand still during a long step, long and small steps would arrive at the same "
+        "point "
+        "(posteriors composed step by step are exactly the posterior of the one step), so all difference between the rows comes from renewing "
+        "$\\hat{\\mathbf x}_0$ less often. The variance is the posterior's, $\\tilde\\beta_t$: no other composes like this.",
+    ),
+    "step_counts.about_start": (
+        "只共用 $\\mathbf x_T$：每一行每一步的噪声各抽各的，所以行与行之间的差里，噪声不同占了一大部分，不能当作步数的影响。",
+        "Only $\\mathbf x_T$ is shared: each row draws its own noise, so much of the difference between rows is that of the noise and not of the "
+        "number of "
+        "steps.",
+    ),
+    "step_counts.left_out": (
+        "{counts} 步没有算：这个模型只训练了 {T} 步。",
+        "Not computed: {counts} steps. This model was trained with {T} steps only.",
+    ),
+    "step_counts.steps": ("{steps} 步", "{steps} steps"),
+    "step_counts.cost": ("网络调用 {calls} 次，{seconds} 秒", "{calls} network calls, {seconds} s"),
+    "step_counts.finest": ("目前最细的一行，其余各行与它相比", "the finest row so far, which the others are compared with"),
+    "step_counts.apart": (
+        "与 {finest} 步相比：均方根差 {rms}，最大 {largest}",
+        "against {finest} steps: root mean square {rms}, largest {largest}",
+    ),
+    "step_counts.guess": ("此刻的 $\\hat{\\mathbf x}_0$，t = {t}", "$\\hat{\\mathbf x}_0$ at this moment, t = {t}"),
+    "step_counts.picture": ("{steps} 步的结果", "the result of {steps} steps"),
+    "error.steps.none": (
+        "没有可算的行：请至少选一个不超过 {highest} 的步数，{highest} 是这个模型的 T。",
+        "No row to compute: choose at least one number of steps up to {highest}, which is this model's T.",
+    ),
 }
