@@ -79,3 +79,4 @@ window.ddpm.mount = (element, props, trigger, watch) => {
   watch("value", update);
   update();
 };
+window.ddpm.early.splice(0).forEach((panel) => window.ddpm.mount(...panel));

@@ -40,5 +40,7 @@
     location.assign(address);
   };
 
-  window.ddpm = { language, switchTo };
+  // Gradio may place a panel before app.js and all that it imports have arrived: such panels wait here.
+  const early = [];
+  window.ddpm = { language, switchTo, early, mount: (...panel) => early.push(panel) };
 })();
