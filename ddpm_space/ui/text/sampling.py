@@ -152,8 +152,8 @@ SAMPLING = {
     "clipping.line_rms": ("截断与公式 (11)，均方根", "clipped and eq. (11), root mean square"),
     "clipping.line_rounding": ("不截断与公式 (11)，最大", "not clipped and eq. (11), largest"),
     "clipping.residual": (
-        "右图由公式 N8.clipping_difference 算出；与“两个均值相减”这条路最多差 {error}（float64 舍入）。",
-        "The right-hand chart comes from the formula N8.clipping_difference; the other route, one mean minus the other, gives the same within "
+        "第二张图由公式 N8.clipping_difference 算出；与“两个均值相减”这条路最多差 {error}（float64 舍入）。",
+        "The second chart comes from the formula N8.clipping_difference; the other route, one mean minus the other, gives the same within "
         "{error} "
         "(float64 rounding).",
     ),

@@ -11,7 +11,7 @@ const SHEETS = [
   ["posterior", "q"],
   ["clipped", "p"],
 ];
-const LEAST = 1e-9; // a logarithm has no zero
+const LEAST = 1e-18; // a logarithm has no zero
 
 export function clipping(root, parts) {
   return runLab(root, parts, {
