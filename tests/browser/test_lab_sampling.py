@@ -104,10 +104,8 @@ def test_rows_of_one_noise_are_the_library_s(open_page: Callable, tiny_pipeline:
     for shared in ("path", "start"):
         page.locator(f"[data-control='step_counts.shared'] [data-word={shared}]").click()
         run(page, "lab-step_counts", "step_counts.run", lang)
-        chains = [
-            list(coupled_sample(model.denoiser, model.shape, steps, num_images=4, seed=0, clip=True, coupled=coupled))[-1].x_prev
-            for steps in (10, 50)
-        ]
+        options = {"num_images": 4, "seed": 0, "clip": True, "coupled": shared == "path"}
+        chains = [list(coupled_sample(model.denoiser, model.shape, steps, **options))[-1].x_prev for steps in (10, 50)]
         apart = float((chains[0] - chains[1]).double().square().mean().sqrt())
         assert exactly(page, "[data-quantity=rms_10]") == pytest.approx(apart, rel=1e-5)
         assert exactly(page, "[data-quantity=rms_50]") == 0
