@@ -70,6 +70,8 @@ def test_the_walk_by_keyboard_and_by_link(open_page: Callable) -> None:
     press(page, "derivation.next", "en")
     press(page, "derivation.next", "en")
     page.wait_for_selector(f"{PANEL} .walk-line[data-line=jensen]")
-    eventually(lambda: "walk=3" in page.url, lambda: page.url)
-    page.goto(page.url)
+    address = lambda: page.evaluate("location.href")  # noqa: E731
+    eventually(lambda: "walk=3" in address(), address)
+    page.goto(address())
+    page.locator(PANEL).scroll_into_view_if_needed()
     page.wait_for_selector(f"{PANEL} .walk-line[data-line=jensen]")

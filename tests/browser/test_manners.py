@@ -50,7 +50,7 @@ def test_bad_input_is_one_sentence_in_the_visitor_s_language(open_page: Callable
     page.get_by_label(text("errors.timesteps", lang)).fill("5, 50")
     press(page, "errors.run", lang)
     sentence = text("error.form.timesteps", lang).format(value="5, 50", highest=49)
-    eventually(lambda: page.locator("[data-panel=lab-errors] .error-note").inner_text() == sentence)
+    eventually(lambda: page.locator("[data-panel=lab-errors] .error-note").first.inner_text() == sentence)
     assert page.locator(".toast-body").count() == 0
 
 

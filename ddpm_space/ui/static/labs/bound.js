@@ -155,17 +155,19 @@ function errorSpecs(payload, steps) {
   ];
 }
 
+// An attribute shows no formulas.
+const plain = (text) => text.replace(/\\mathrm\{(\w+)\}/g, "$1").replace(/[{}$]/g, "");
 const percent = (share) => (share === null ? "–" : `${number(100 * share, 3)} %`);
 
 function stretchTable({ stretches, parts, sum }) {
   const heads = ["stretch", "bits", "share", "simple"].map((name) => say("th", `bound.${name}`));
   heads.forEach((head) => head.setAttribute("scope", "col"));
   const row = (name, bits, share, simple, data) => {
-    const cell = (key, text, extra = {}) => node("td", { dataset: { label: t(`bound.${key}`).replaceAll("$", ""), ...extra } }, text);
+    const cell = (key, text, extra = {}) => node("td", { dataset: { label: plain(t(`bound.${key}`)), ...extra } }, text);
     return node("tr", { dataset: data }, name, cell("bits", bits), cell("share", percent(share), { exact: String(share) }), cell("simple", simple === null ? "–" : percent(simple), { exact: String(simple) }));
   };
   const head = (key, values) => {
-    const cell = say("th", key, values);
+    const cell = node("th", {}, say("span", key, values));
     cell.setAttribute("scope", "row");
     return cell;
   };
