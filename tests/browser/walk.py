@@ -65,7 +65,7 @@ HAN = re.compile(r"[\u3400-\u9fff]")
 SENTENCE = re.compile(r"[A-Za-z][a-z]+(?: [A-Za-z]+){2,}")
 WORDS = """() => {
     const copy = document.body.cloneNode(true);
-    copy.querySelectorAll(".katex, script, style, .language, noscript").forEach((part) => part.remove());
+    copy.querySelectorAll(".katex, script, style, .language, noscript, pre").forEach((part) => part.remove());
     document.body.append(copy);
     const shown = copy.innerText;
     copy.remove();
