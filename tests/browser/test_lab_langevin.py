@@ -67,7 +67,7 @@ def test_particles_at_another_temperature_in_another_potential(open_page: Callab
     page = open_page(lang).page
     stage = open_lab(page, "langevin")
     stage.locator('.cloud[data-frame="80"]').wait_for()
-    assert stage.locator(".verdict").get_attribute("data-settled") == "true"
+    stage.locator('.verdict[data-settled="true"]').wait_for()
     choose(page, stage, "langevin.potential", "ring", lang)
     kT = float(slide(page, stage, "langevin.kT", 160))
     assert 1.2 < kT < 1.4
@@ -78,7 +78,7 @@ def test_particles_at_another_temperature_in_another_potential(open_page: Callab
     assert shown(stage, "deviation") == unpack(found["deviation"])[80] < 1 + 4 * found["deviation_spread"]
     set_range(stage.locator(".scrub"), 0)
     eventually(lambda: shown(stage, "kinetic") == 0)
-    assert stage.locator(".verdict").get_attribute("data-settled") == "false"
+    stage.locator('.verdict[data-settled="false"]').wait_for()
     choose(page, stage, "langevin.motion", "overdamped", lang)
     assert stage.locator('[data-quantity="kinetic"]').count() == 0 and page.locator('[data-control="langevin.mass"]').is_hidden()
     check_language(page, lang)

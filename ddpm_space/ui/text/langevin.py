@@ -23,8 +23,8 @@ LANGEVIN = {
     "langevin.mass": ("质量 m", "Mass m"),
     "langevin.seed": ("随机种子", "Random seed"),
     "langevin.cloud": (
-        "粒子云在势场平面上的位置；底色越深，平衡时的密度越大",
-        "Where the particles are in the plane; the darker the ground, the higher the density in equilibrium",
+        "粒子云在势场平面上的位置；底色越浓，平衡时的密度越大",
+        "Where the particles are in the plane; the stronger the colour below, the higher the density in equilibrium",
     ),
     "langevin.at": ("时间 {t}", "time {t}"),
     "langevin.histogram": ("这一刻 $x_1$ 的分布", "Distribution of $x_1$ at this moment"),

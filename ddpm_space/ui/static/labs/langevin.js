@@ -5,7 +5,7 @@ import { choice, seed, slider } from "../controls.js";
 import { lab } from "../lab.js";
 import { decode } from "../picture.js";
 import { node, number, numberTex, say, t, withError } from "../text.js";
-import { histogram, readings, rowsOf } from "./langevin_readings.js";
+import { histogram, paced, readings, rowsOf } from "./langevin_readings.js";
 
 const POTENTIALS = ["harmonic", "double_well", "tilted", "ring", "mueller_brown"];
 const CARDS = ["N1.langevin", "N1.baoab", "N1.stationary_density", "N1.force", "N1.equipartition", "N1.overdamped", "N1.euler_maruyama"];
@@ -28,18 +28,18 @@ export function langevin(root) {
 function build(stage, { fill }) {
   const main = stage.appendChild(node("div", { className: "langevin-main" }));
   const moving = cloud(main.appendChild(node("div")), { label: t("langevin.cloud"), height: 0.82 });
-  const side = node("div", { className: "langevin-side" });
+  const side = node("div", { className: "langevin-side after-controls" });
   const places = chart(side.appendChild(node("div", { dataset: { chart: "histogram" } })));
   const warmth = chart(side.appendChild(node("div", { dataset: { chart: "temperature" } })));
   const verdict = node("p", { className: "verdict" });
   const list = node("dl", { className: "numbers" });
   const how = node("div");
-  stage.classList.add("langevin-stage");
+  stage.classList.add("lab-flow", "langevin-stage");
   main.append(verdict, list, how);
   stage.append(side);
 
   let shown = null;
-  moving.onFrame((frame) => shown && drawFrame(frame));
+  paced(moving, (frame) => shown && drawFrame(frame));
 
   function drawFrame(frame) {
     const { answer, asked, bars, curve, times, kinetic, virial, deviation } = shown;
@@ -81,6 +81,7 @@ function build(stage, { fill }) {
       frames,
       box: answer.box,
       role: "xt",
+      size: 2.6,
       labels: { x: t("langevin.axis_x_1"), y: t("langevin.axis_x_2") },
       time: (frame) => t("langevin.at", { t: number(times[frame], 3) }),
       layers: [heat({ values: picture, shape: picture.shape }, answer.box, "q")],
@@ -106,7 +107,7 @@ function histogramSpec(answer, bars, [across, density], frame) {
     summary: t("langevin.histogram_summary"),
     x: { min: answer.box[0], max: answer.box[1], label: t("langevin.axis_x_1"), symbol: "x₁", exact: true },
     y: { min: 0, max: bars.ceiling, label: t("langevin.axis_density") },
-    bars: [{ name: t("langevin.measured"), role: "xt", edges: Array.from(decode(answer.edges)), heights: bars.heights(frame).map((height) => Math.min(height, bars.ceiling)) }],
+    bars: [{ name: t("langevin.measured"), role: "xt", edges: bars.edges, heights: bars.heights(frame).map((height) => Math.min(height, bars.ceiling)) }],
     areas: [{ name: t("langevin.chance"), role: "q", ...bars.band }],
     lines: [{ name: t("langevin.law"), role: "q", x: across, y: density }],
     height: 230,

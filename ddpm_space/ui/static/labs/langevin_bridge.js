@@ -37,10 +37,11 @@ export function bridge(root) {
 function build(stage, { fill }) {
   const step = node("div", { className: "formula-block langevin-step" });
   const origin = node("div");
-  const verdict = node("p", { className: "verdict", role: "status" });
-  const holder = node("div", { className: "table-holder" });
-  const pair = node("div", { className: "charts two" });
+  const verdict = node("p", { className: "verdict after-controls", role: "status" });
+  const holder = node("div", { className: "table-holder after-controls" });
+  const pair = node("div", { className: "charts two after-controls" });
   const [paths, end] = ["paths", "end"].map((name) => chart(pair.appendChild(node("div", { dataset: { chart: name } }))));
+  stage.classList.add("lab-flow");
   stage.append(step, origin, pair, verdict, holder);
 
   return (answer, asked) => {

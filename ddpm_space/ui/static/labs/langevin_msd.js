@@ -35,11 +35,12 @@ export function msd(root) {
 function build(stage, { fill }, place) {
   const verdict = node("p", { className: "verdict", role: "status" });
   const list = node("dl", { className: "numbers msd-readings" });
-  const how = node("div");
+  const how = node("div", { className: "after-controls" });
   const holder = node("div", { dataset: { chart: "msd" } });
-  const pair = node("div", { className: "charts two wide-chart" });
+  const pair = node("div", { className: "charts two wide-chart after-controls" });
   const [main, ratio, memory] = [holder, node("div", { dataset: { chart: "ratio" } }), node("div", { dataset: { chart: "memory" } })].map((root) => [root, chart(root)]);
   pair.append(ratio[0], memory[0]);
+  stage.classList.add("lab-flow");
   stage.append(verdict, holder, list, pair, how);
   let shown = null;
 

@@ -16,7 +16,7 @@ export function rowsOf(values) {
   return Array.from({ length: values.shape[0] }, (_, row) => Array.from(values.subarray(row * length, (row + 1) * length)));
 }
 
-// A histogram: its edges, the expected height of every bin with what chance allows, and the heights of any frame. `counts` is (F, B).
+// A histogram: the expected height of every bin with what chance allows, and the heights of any frame. `counts` is (F, B).
 export function histogram({ edges, counts, probability }, particles) {
   const bins = probability.length;
   const width = edges[1] - edges[0];
@@ -31,11 +31,29 @@ export function histogram({ edges, counts, probability }, particles) {
     }
   });
   return {
+    edges: Array.from(edges),
     band: steps,
     heights: (frame) => Array.from(counts.subarray(frame * bins, (frame + 1) * bins), height),
     // All particles on one point would make every other frame flat: the axis ends above the law, and a bar may reach its top.
     ceiling: 1.5 * Math.max(...steps.high),
   };
+}
+
+// Charts and formulas beside a cloud that plays are drawn a few times a second, the cloud itself with every picture; the frame it rests on is always drawn.
+const PACE = 100;
+export function paced(moving, draw) {
+  let last = 0;
+  let due = 0;
+  moving.onFrame((frame) => {
+    clearTimeout(due);
+    const now = () => {
+      last = performance.now();
+      draw(frame);
+    };
+    const wait = PACE - (performance.now() - last);
+    if (!moving.playing() || wait <= 0) now();
+    else due = setTimeout(now, wait);
+  });
 }
 
 export const words = (key, values = {}) => t(key, values).replaceAll("$", "");

@@ -5,7 +5,7 @@ import { choice, seed, slider } from "../controls.js";
 import { lab } from "../lab.js";
 import { decode } from "../picture.js";
 import { node, number, numberTex, say, t, withError } from "../text.js";
-import { histogram, rowsOf, words } from "./langevin_readings.js";
+import { histogram, paced, rowsOf, words } from "./langevin_readings.js";
 
 const SAMPLERS = ["ula", "mala"];
 const CARDS = ["N1.ula_step", "N1.mala_step", "N1.mala_log_ratio", "N1.score_from_eps", "N1.log_density_ratio", "N1.annealed_step_size"];
@@ -20,9 +20,9 @@ export function ula(root) {
 }
 
 function build(stage, { fill }) {
-  const pair = node("div", { className: "charts two" });
-  const holder = node("div", { className: "table-holder" });
-  const how = node("div");
+  const pair = node("div", { className: "charts two after-controls" });
+  const holder = node("div", { className: "table-holder after-controls" });
+  const how = node("div", { className: "after-controls" });
   const both = SAMPLERS.map((name) => {
     const column = node("div", { className: "ula-sampler", dataset: { sampler: name } });
     column.append(say("h4", name === "ula" ? "ula.unadjusted" : "ula.adjusted"));
@@ -31,6 +31,7 @@ function build(stage, { fill }) {
     pair.append(column);
     return { name, moving, bars };
   });
+  stage.classList.add("lab-flow");
   stage.append(pair, holder, how);
   let shown = null;
   let leading = null;
@@ -38,14 +39,15 @@ function build(stage, { fill }) {
   // The two clouds go together: whichever is moved takes the other along.
   both.forEach((one, index) => {
     one.moving.onFrame((frame) => {
+      if (!shown || leading !== null) return;
+      leading = index;
+      both.filter((other) => other !== one).forEach((other) => other.moving.go(frame));
+      leading = null;
+    });
+    paced(one.moving, (frame) => {
       if (!shown) return;
-      if (leading === null) {
-        leading = index;
-        both.filter((other) => other !== one).forEach((other) => other.moving.go(frame));
-        leading = null;
-        drawNumbers(frame);
-      }
       one.bars(histogramSpec(shown, one.name, frame));
+      if (one.name === "mala") drawNumbers(frame);
     });
   });
 
@@ -76,6 +78,7 @@ function build(stage, { fill }) {
         frames: samplers[name].frames,
         box: answer.box,
         role: "xt",
+        size: 2.6,
         labels: { x: t("langevin.axis_x_1"), y: t("langevin.axis_x_2") },
         time: (frame) => t("ula.at", { step: steps[frame] }),
         layers: [heat({ values: picture, shape: picture.shape }, answer.box, "q")],
@@ -95,7 +98,6 @@ function unpack(sampler, chains) {
     frames: decode(sampler.frames),
     second: rowsOf(decode(sampler.second)),
     deviation: decode(sampler.deviation),
-    edges: Array.from(edges),
     bars: histogram({ edges, counts: decode(sampler.counts), probability: decode(sampler.probability) }, chains),
   };
 }
@@ -104,13 +106,13 @@ const cell = (key, name, [value, shown]) =>
   node("td", { dataset: { label: words(name === "ula" ? "ula.unadjusted" : "ula.adjusted"), quantity: `${name}.${key}`, exact: String(value) } }, shown);
 
 function histogramSpec({ answer, samplers, curve: [x, y] }, name, frame) {
-  const { bars, edges } = samplers[name];
+  const { bars } = samplers[name];
   return {
     title: t(`ula.histogram_${name}`),
     summary: t("ula.histogram_summary"),
     x: { min: answer.box[0], max: answer.box[1], label: t("langevin.axis_x_1"), symbol: "x₁", exact: true },
     y: { min: 0, max: bars.ceiling, label: t("langevin.axis_density") },
-    bars: [{ name: t("ula.samples"), role: "xt", edges, heights: bars.heights(frame).map((height) => Math.min(height, bars.ceiling)) }],
+    bars: [{ name: t("ula.samples"), role: "xt", edges: bars.edges, heights: bars.heights(frame).map((height) => Math.min(height, bars.ceiling)) }],
     areas: [{ name: t("langevin.chance"), role: "q", ...bars.band }],
     lines: [{ name: t("ula.law"), role: "q", x, y }],
     height: 220,
