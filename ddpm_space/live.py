@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from ddpm_space.denoiser import PREDICTION_TYPES, Denoiser
 from ddpm_space.exact import Estimate, ExactDistribution, bayes_floor, exact_denoiser
@@ -66,9 +67,9 @@ class PlaneNetwork(nn.Module):
         super().__init__()
         self.register_buffer("embedding", time_features(schedule), persistent=False)
         sizes = [dims + self.embedding.shape[1], *[settings.width] * settings.depth]
-        hidden = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), nn.SiLU())]
-        self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], dims))
-        # Drawn here again: the constructors take their numbers from the generator that all of the process shares.
+        hidden = [layer for pair in pairwise(sizes) for layer in (skip_init(nn.Linear, *pair), nn.SiLU())]
+        self.layers = nn.Sequential(*hidden, skip_init(nn.Linear, sizes[-1], dims))
+        # Drawn here: the constructors would take their numbers from the generator that all of the process shares.
         with torch.no_grad():
             for layer in self.layers:
                 if isinstance(layer, nn.Linear):

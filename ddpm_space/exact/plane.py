@@ -26,7 +26,9 @@ def eight_bumps(std: float = 0.1) -> GaussianMixture:
         raise ValueError(f"std = {std:g}: use a number between 0 and 1, the standard deviation of the whole")
     angle = torch.arange(BUMPS, dtype=torch.float64) * (2 * math.pi / BUMPS)
     radius = math.sqrt(2 * (1 - std**2))
-    return GaussianMixture(torch.ones(BUMPS), radius * torch.stack([angle.cos(), angle.sin()], dim=1), torch.full((BUMPS,), std**2))
+    return GaussianMixture(
+        torch.ones(BUMPS), radius * torch.stack([angle.cos(), angle.sin()], dim=1), torch.full((BUMPS,), std**2, dtype=torch.float64)
+    )
 
 
 def swiss_roll(num_points: int = 300) -> PointSet:

@@ -25,6 +25,9 @@ from ddpm_space.ui.widgets import Payload
 TRAINING: dict[str, Any] = {"concurrency_id": "training", "concurrency_limit": 1}
 """One visitor trains at a time, and nobody else's run waits for it."""
 
+THREAD = "live-network"
+"""What the threads of runs are called."""
+
 LIMIT_SECONDS = 30.0
 FRAME_SECONDS, SAMPLES_SECONDS = 0.25, 1.0
 """Least time between two payloads, and between two drawings of samples."""
@@ -45,7 +48,7 @@ def run(asked: Asked) -> Iterator[Payload]:
         seed=seed,
     )
     fresh = world.sample(PARTICLES, generator=torch.Generator().manual_seed(FRESH_SEED + seed))
-    with ThreadPoolExecutor(1, initializer=_one_thread) as worker:
+    with ThreadPoolExecutor(1, THREAD, initializer=_one_thread) as worker:
         start = time.perf_counter()
         floor = worker.submit(average_floor, world, schedule, seed=seed).result()
         exact = worker.submit(particles, exact_denoiser(world, schedule), seed).result()
@@ -66,14 +69,14 @@ def run(asked: Asked) -> Iterator[Payload]:
                 continue
             if seconds - drawn > SAMPLES_SECONDS or drawn == 0.0:
                 drawn = seconds
-                state |= worker.submit(shown, record, seed, exact, fresh).result()
+                state = state | worker.submit(shown, record, seed, exact, fresh).result()
             sent = seconds
             yield state | progress(records, seconds)
         if records:
-            state |= worker.submit(shown, records[-1], seed, exact, fresh).result()
+            state = state | worker.submit(shown, records[-1], seed, exact, fresh).result()
             judged = worker.submit(judge, records[-1].denoiser, world, draws=FINAL_DRAWS, seed=FRESH_SEED + seed).result()
             found = {"loss": estimate(judged.loss), "floor": estimate(judged.floor), "excess": estimate(judged.excess)}
-            state |= {"judged": {**found, "above": judged.above, "draws": judged.draws}}
+            state = state | {"judged": {**found, "above": judged.above, "draws": judged.draws}}
         yield state | progress(records, min(seconds, LIMIT_SECONDS)) | {"done": True}
 
 

@@ -149,6 +149,7 @@ PLANE = {
         "训练损失 $L_{\\mathrm{simple}}$（每一步都是全新的数据）",
         "Training loss $L_{\\mathrm{simple}}$ (all data are new in every step)",
     ),
+    "live.curve_label": ("训练损失随训练步的变化", "Training loss over the training steps"),
     "live.loss_line": ("小网络", "small network"),
     "live.floor_line": ("贝叶斯下界", "Bayes floor"),
     "live.loss_axis": ("均方误差", "mean squared error"),

@@ -98,6 +98,7 @@ function lossChart(payload) {
   const [low, high] = extent([...loss, floor], { positive: true });
   return {
     title: t("live.curve"),
+    summary: t("live.curve_label"),
     x: { min: 0, max: payload.total, label: t("live.step_axis"), symbol: "k" },
     y: { min: low / 1.15, max: high * 1.1, label: t("live.loss_axis"), log: high > 6 * low },
     lines: [
