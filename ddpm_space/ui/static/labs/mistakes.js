@@ -76,7 +76,8 @@ function build(stage, checked) {
     table.replaceChildren(numbersTable(answer));
     draw(distances(answer, right, wrong));
     codes.replaceChildren(...(wrong ? SIDES.map((name) => code(name, answer)) : []));
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
+    // Noising ends in noise, right or wrong: there the judged frame says more than the last.
+    if (answer.process === "reverse" && !matchMedia("(prefers-reduced-motion: reduce)").matches) {
       sides.right.points.go(0);
       sides.right.points.play();
     }
