@@ -129,7 +129,7 @@ def test_an_opened_step_shows_the_posterior_s_coefficients(open_page: Callable, 
     assert (shown["a"], shown["b"]) == pytest.approx((float(a), float(b)), rel=1e-12)
     assert float(page.locator("[data-residual]").get_attribute("data-residual")) < 1e-5
     page.locator("[data-panel=step] .cards summary").first.click()
-    filled = page.locator("[data-equation='N7.posterior_coefficients'] .filled")
+    filled = page.locator("[data-panel=step] [data-equation='N7.posterior_coefficients'] .filled")
     eventually(lambda: f"= {float(a):.4g}"[:6] in (filled.get_attribute("data-tex") or ""), lambda: str(filled.get_attribute("data-tex")))
 
 
