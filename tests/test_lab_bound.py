@@ -16,8 +16,9 @@ from ddpm_space import loss
 from ddpm_space.bound import full_bound
 from ddpm_space.errors import TextError
 from ddpm_space.exact.floor import bayes_floor
-from ddpm_space.images import load_image, quantize
+from ddpm_space.images import load_image, quantize, to_uint8
 from ddpm_space.models import LoadedModel
+from ddpm_space.notes.forward import q_cumulative_sample
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.example_files import example_names, example_path
 from ddpm_space.ui.head import STATIC
@@ -103,6 +104,22 @@ def test_the_floor_is_the_library_s_and_its_bits_are_those_of_a_perfect_chain(sl
     assert np.abs(measured - bits).sum() < 0.1 * bits.sum()
 
 
+def test_the_floor_s_bits_are_its_errors_weighed(slot: ModelSlot) -> None:
+    found = last(bound.run, slot, BOUND, pictures="digits", network="perfect", variance="fixed_small")
+    times, floor, bits = (unpack(found["floor"][name]) for name in ("t", "mse", "bits"))
+    assert bits == pytest.approx(unpack(found["weights"])[::-1][times.astype(int)] * floor / math.log(2), rel=1e-6, abs=1e-12)
+
+
+def test_the_stretches_of_a_long_chain() -> None:
+    def term(t: int) -> loss.BoundProgress:
+        one = loss.Estimate(1.0, 0.1, 2)
+        return loss.BoundProgress(0, 6, t, "L_t-1", one, one, loss.Estimate(10.0, 0.1, 2), {})
+
+    rows = bound.stretches([term(t) for t in (999, 500, 499, 99, 9, 1, 0)], 1000)
+    assert [(row["from"], row["to"], row["terms"]) for row in rows] == [(0, 0, 1), (1, 9, 2), (10, 99, 1), (100, 499, 1), (500, 999, 2)]
+    assert rows[-1]["share"] == pytest.approx(0.2) and rows[-1]["se"] == pytest.approx(math.hypot(0.1, 0.1))
+
+
 def test_the_perfect_denoiser_knows_its_ten_pictures(model: LoadedModel) -> None:
     digits = digit_pictures(1, 8)
     assert torch.equal(quantize(digits), digits) and len(digits) == 10
@@ -122,11 +139,21 @@ def test_rate_and_distortion_are_the_library_s(slot: ModelSlot, model: LoadedMod
 
 def test_the_receiver_s_pictures_have_the_errors_they_are_said_to_have(slot: ModelSlot) -> None:
     kept = last(lossy.run, slot, LOSSY)["kept"]
-    x_0 = unpack({**kept["x_0_hat"]})[:, :, :].astype(float)
+    x_0 = unpack(kept["x_0_hat"]).astype(float)
     clean = (load_image(example_path("digit_7"), size=8)[0, 0].numpy() + 1) * 127.5
     shown = np.sqrt(((x_0 - clean) ** 2).mean(axis=(1, 2)))
     assert np.abs(shown - np.array(kept["rmse"])).max() < 0.6  # bytes are rounded
     assert kept["t"][0] == 49 and kept["t"][-1] == 0 and kept["place"][-1] == 49
+
+
+def test_the_receiver_s_guess_is_the_network_s(slot: ModelSlot, model: LoadedModel) -> None:
+    kept = last(lossy.run, slot, LOSSY)["kept"]
+    place, clean = 7, quantize(load_image(example_path("digit_7"), size=8))
+    eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(5))
+    x_t = q_cumulative_sample(clean, model.denoiser.schedule.alpha_bar[kept["t"][place]], eps=eps)
+    guess = model.denoiser.predict(x_t, torch.tensor(kept["t"][place]), clip=1.0).x_0_hat
+    assert np.abs(unpack(kept["x_0_hat"])[place].astype(int) - to_uint8(guess)[0]).max() <= 1
+    assert np.abs(unpack(kept["x_t"])[place].astype(int) - to_uint8(x_t)[0]).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ def test_the_upper_bound_breaks_where_the_second_moment_exceeds_d(shape: str, mo
 def test_the_heartbeat_s_bound_lies_between_pi_and_the_truth(period: str, rate: str) -> None:
     found = ask(BITS, period=period, rate=rate)
     assert found["null"] < found["bound"] < found["truth"] == pytest.approx(-math.log2(int(period)))
+    ones, to = LENGTH / int(period), 0.5 if rate == "half" else 1 / int(period)
+    assert found["null"] == pytest.approx(ones * math.log2(to) + (LENGTH - ones) * math.log2(1 - to), rel=1e-12)
     assert found["broken"] == 0 and found["sure"]
     assert max(found["routes"], found["entropy_routes"]) < 1e-9
 

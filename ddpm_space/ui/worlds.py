@@ -10,7 +10,7 @@ from torch import Tensor
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.exact.network import exact_denoiser
 from ddpm_space.exact.points import PointSet
-from ddpm_space.images import load_image, quantize
+from ddpm_space.images import load_image
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.ui.example_files import FOLDER, example_names
 
@@ -24,7 +24,7 @@ def ten_digits(channels: int, size: int) -> PointSet:
 def digit_pictures(channels: int, size: int) -> Tensor:
     """Read the bundled digits: (10, channels, size, size) float32, on the 256 grey levels that L_0 is defined on."""
     names = [name for name in example_names() if name.startswith("digit_")]
-    return quantize(torch.cat([load_image(FOLDER / f"{name}.png", channels=1 if channels == 1 else 3, size=size) for name in names]))
+    return torch.cat([load_image(FOLDER / f"{name}.png", channels=1 if channels == 1 else 3, size=size) for name in names])
 
 
 def perfect_denoiser(world: PointSet, schedule: NoiseSchedule) -> Denoiser:
