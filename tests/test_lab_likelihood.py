@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from test_lab_gaussian import unpack
 from torch.distributions import Normal
 
 from ddpm_space.errors import TextError
@@ -17,10 +17,15 @@ from ddpm_space.exact_chain import VARIANCES, example_data
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.labs import iwae, jensen, mle
+from ddpm_space.ui.widgets import Payload
 
 MLE = {"law": "tails", "n": 60, "seed": 2, "mu": 0.4, "sigma": 0.8, "natural": False, "climb": False}
 JENSEN = {"f": "log", "shape": "two", "low": 0.4, "high": 2.5, "p": 0.3, "n": 9, "seed": 5}
 IWAE = {"quality": 12, "variance": "fixed_large", "steps": "8", "x_0": 0.1, "seed": 1}
+
+
+def unpack(packed: Payload) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(packed["b64"]), dtype=packed["dtype"]).reshape(packed["shape"])
 
 
 @pytest.mark.parametrize("law", mle.LAWS)
