@@ -48,6 +48,12 @@ def test_a_running_chain_says_where_it_is(tiny_pipeline: Path) -> None:
     assert unpack(first["series"]["t"]).tolist() == [49.0]
 
 
+def test_a_run_that_takes_too_long_ends_and_says_so(tiny_pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clipping, "RUN_SECONDS", 0)
+    (payload,) = clipping.run(ModelSlot(str(tiny_pipeline)), Asked(GOOD))
+    assert payload["done"] is True and payload["limit"] == 0 and payload["index"] == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "key"),
     [

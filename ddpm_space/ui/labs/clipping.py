@@ -18,6 +18,8 @@ from ddpm_space.ui.widgets import Payload
 MAX_IMAGES = 9
 STEPS = ("50", "100", "250")
 FRAME_SECONDS = 0.15
+RUN_SECONDS = 300
+"""Longest run; the one who waits behind it waits no longer than this."""
 
 
 def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
@@ -32,10 +34,11 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
         num_train_timesteps=longest,
     )
     arrived: list[Payload] = []
-    sent = 0.0
+    begun, sent = time.perf_counter(), 0.0
     for step in compare_means(loaded.denoiser, loaded.shape, settings, device=loaded.device):
         arrived.append(measured(step))
-        done = step.index == step.total - 1
+        late = time.perf_counter() - begun > RUN_SECONDS and step.s >= 0
+        done = late or step.s < 0
         if not done and time.perf_counter() - sent < FRAME_SECONDS:
             continue
         sent = time.perf_counter()
@@ -45,8 +48,11 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
             "difference": figures.array(step.x_prev["clipped"] - step.x_prev["eq11"], "float32"),
             "series": {name: figures.array(column(arrived, name), "float64") for name in arrived[0]},
             "residual": max(row["residual"] for row in arrived),
+            "limit": RUN_SECONDS if late else None,
             "done": done,
         }
+        if done:
+            return
 
 
 def measured(step: MeansStep) -> Payload:

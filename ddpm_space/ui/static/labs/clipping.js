@@ -42,7 +42,8 @@ function build(stage, { fill }) {
   const draws = plots.map(chart);
 
   return (payload, phase) => {
-    status.replaceChildren(say("span", `clipping.${phase}`, { step: payload.index + 1, total: payload.total, t: payload.t }));
+    const limit = payload.limit ? [" ", say("span", "film.limit", { limit: payload.limit }, "warning")] : [];
+    status.replaceChildren(say("span", `clipping.${payload.limit ? "stopped" : phase}`, { step: payload.index + 1, total: payload.total, t: payload.t }), ...limit);
     bar.value = (payload.index + 1) / payload.total;
     SHEETS.forEach(([route], index) => {
       const bytes = decode(payload.pictures[route]);
