@@ -33,11 +33,22 @@ export function node(tag, properties = {}, ...children) {
   return element;
 }
 
+// A formula that is wider than its place can be scrolled, by the keyboard too; one that fits is no stop on the way of the Tab key.
+const reach = (block) => {
+  if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
+  else block.removeAttribute("tabindex");
+};
+const blocks = new ResizeObserver((entries) => entries.forEach(({ target }) => reach(target)));
+
 // Render TeX into an element; \htmlClass{role-x0}{...} gives a symbol the colour of its role, in light and dark.
 export function tex(element, source, displayMode = false) {
   element.dataset.tex = source;
   katex.then((engine) => {
-    if (element.dataset.tex === source) engine.render(source, element, { displayMode, trust: true, strict: false, throwOnError: false });
+    if (element.dataset.tex !== source) return;
+    engine.render(source, element, { displayMode, trust: true, strict: false, throwOnError: false });
+    if (!displayMode) return;
+    blocks.observe(element);
+    reach(element);
   });
   return element;
 }
