@@ -113,7 +113,7 @@ function walk(stage, where) {
     if (shown !== one.key) equations.replaceChildren(cards(one.equations).element);
     shown = one.key;
     drawSides(sides, verdict, one, result);
-    const several = result && decode(result.sides.left.value).length > 1;
+    const several = Boolean(result) && (one.relation === "~" || decode(result.sides.left.value).length > 1);
     terms.hidden = !several;
     if (several) drawTerms(termSpec(one, result));
     data.hidden = !drawn;
@@ -144,7 +144,8 @@ function drawSides(sides, verdict, line, result) {
   if (!result) return;
   const box = (name) => {
     const value = node("span", { className: "walk-value", dataset: { side: name, exact: String(result[name]) } }, number(result[name], 7));
-    const error = node("span", { className: "tile-words" }, `± ${number(errorOf(result.sides[name], result.element), 2)}`);
+    // The error of a reweighted line is that of its minima, not of the values.
+    const error = line.relation === "~" ? null : node("span", { className: "tile-words" }, `± ${number(errorOf(result.sides[name], result.element), 2)}`);
     return node("div", { className: `walk-side role-${name === "left" ? "q" : "p"}` }, say("span", `derivation.${name}`, {}, "tile-words"), value, error);
   };
   sides.replaceChildren(box("left"), tex(node("span", { className: "sign" }), RELATION[line.relation]), box("right"));
