@@ -106,9 +106,9 @@ def test_the_layers_are_the_library_s_at_every_frame() -> None:
 
 
 def test_the_first_row_of_the_cells_is_at_the_top_and_the_first_column_at_the_left() -> None:
-    cells = unpack(plane.answer_field(asked(world="drawn", drawn=[[-2.5, 1.5]] * 3))["cells"])
+    cells = unpack(plane.answer_field(asked(world="drawn", drawn=[[-2.5, 1.55]] * 3))["cells"])
     row, column = np.unravel_index(cells[-1].argmax(), cells[-1].shape)
-    assert (row, column) == (int(1.5 / 6 * plane.CELLS), int(0.5 / 6 * plane.CELLS))
+    assert (row, column) == (int(1.45 / 6 * plane.CELLS), int(0.5 / 6 * plane.CELLS))
 
 
 # Which data
