@@ -51,11 +51,12 @@ function build(stage, fill, layers) {
   const picture = node("div", { className: "square-cloud" });
   const particles = cloud(picture, { label: t("plane.picture"), height: 0.975 });
   const list = node("dl", { className: "numbers" });
+  const arrived = say("p", "plane.result", {}, "arrived");
   const warning = node("p", { className: "warning" });
   const about = node("p", { className: "note" });
   const distance = node("p", { className: "note" });
   const shade = node("p", { className: "note" });
-  stage.append(node("div", { className: "plane-stage" }, picture, node("div", {}, say("h4", "plane.next"), list, warning, about, distance, shade)));
+  stage.append(node("div", { className: "plane-stage" }, picture, node("div", {}, say("h4", "plane.next"), list, arrived, warning, about, distance, shade)));
   let run = null;
   let field = null;
 
@@ -89,7 +90,9 @@ function build(stage, fill, layers) {
   particles.onFrame((frame) => {
     run.frame = frame;
     const step = run.stepAt(frame);
-    list.replaceChildren(...(step ? QUANTITIES.map((quantity) => entry(quantity, step)) : [say("div", "plane.result", {}, "arrived")]));
+    list.hidden = !step;
+    arrived.hidden = Boolean(step);
+    list.replaceChildren(...(step ? QUANTITIES.map((quantity) => entry(quantity, step)) : []));
     shade.hidden = !field || !(on("density") || on("score"));
     if (!shade.hidden) {
       rich(shade, t("plane.shade", { value: `${number(100 * field.fullest[frame], 3)}%` }));
