@@ -20,7 +20,7 @@ SCRIPTS = [*(FOLDER / "static").rglob("*.js")]
 CJK = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 HAN = re.compile(r"[\u3400-\u9fff]")
 KEY = re.compile(r"[a-z][a-z0-9_]*(?:\.[A-Za-z0-9_-]+)+")
-SAME_IN_BOTH = {"unit.bits", "schedule.sigmoid"}
+SAME_IN_BOTH = {"unit.bits"}
 NOT_KEYS = re.compile(r".*\.(js|css|html|png|md|json)$|ddpm\..*|window\..*")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import re
 
-import gradio as gr
-
 from ddpm_space.errors import TextError
 
 MAX_SEED = 2**31 - 1
@@ -25,11 +23,6 @@ class FormError(TextError):
     """An entry that cannot be used; `key` is one of FORM_ERRORS."""
 
     templates = FORM_ERRORS
-
-
-def seed_box(label: object) -> gr.Number:
-    """Place the input for a seed; `whole_number` judges it, in the visitor's language, which Gradio's own limits would not."""
-    return gr.Number(0, label=label)
 
 
 def whole_number(value: float | None, name: str, lowest: int = 0, highest: int = MAX_SEED) -> int:

@@ -22,7 +22,6 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from ddpm_space.ui import build_app
-from ddpm_space.ui.examples import MAX_MEGABYTES
 from ddpm_space.ui.head import STATIC, PageHead, static_routes
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.routes import lab_routes
@@ -30,6 +29,8 @@ from ddpm_space.ui.text import I18N
 from ddpm_space.ui.theme import theme
 
 DEFAULT_MODEL = "bundled:mnist"
+MAX_FILE_MEGABYTES = 20
+"""Largest file that a caller of the API may send."""
 
 
 def mcp_wanted() -> bool:
@@ -54,7 +55,7 @@ def launch_options() -> dict[str, Any]:
         "app_kwargs": {"middleware": [Middleware(PageHead)], "routes": [*lab_routes(), *static_routes()]},
         "run_history": False,
         "enable_monitoring": False,
-        "max_file_size": f"{MAX_MEGABYTES}mb",
+        "max_file_size": f"{MAX_FILE_MEGABYTES}mb",
         "show_error": False,
         "strict_cors": True,
         "ssr_mode": False,

@@ -103,7 +103,7 @@ def open_page(browser: Browser, profile: BrowserContext, live_app: str) -> Itera
             watched.watch(address or live_app)
             opened.append(watched)
             watched.page.goto((address or live_app) + (f"?lang={lang}" if lang else ""))
-            watched.page.wait_for_selector("[data-panel=noising][data-state=drawn]")
+            watched.page.wait_for_selector("[data-lab=noising][data-state=drawn]")
             return watched
 
         yield open_one

@@ -58,7 +58,7 @@ def take(browser: Browser, address: str, shot: Shot) -> Image.Image:
     page = context.new_page()
     page.set_default_timeout(2 * PATIENCE)
     page.goto(f"{address}?lang={shot.lang}")
-    page.wait_for_selector("[data-panel=noising][data-state=drawn]")
+    page.wait_for_selector("[data-lab=noising][data-state=drawn]")
     {"noising": noising, "sampling": sampling, "loss": loss}[shot.tab](page, shot.lang)
     page.mouse.move(0, 0)
     page.wait_for_timeout(800)
@@ -72,7 +72,7 @@ def noising(page: Page, lang: str) -> None:
     page.locator('[data-example="digit_5"]').first.click()
     move_t(page, 200)
     press(page, "routes.measure", lang)
-    page.locator("[data-panel=routes]", has_text="t = 200").wait_for()
+    page.locator("[data-panel=lab-routes]", has_text="t = 200").wait_for()
 
 
 def sampling(page: Page, lang: str) -> None:

@@ -26,10 +26,10 @@ def test_bad_input_is_one_sentence_in_the_visitor_s_language(open_page: Callable
     note.write_text("not a picture")
     Image.new("1", (20_000, 20_000)).save(huge)
     Image.new("CMYK", (90, 60), (10, 200, 30, 0)).save(fine)
-    notice = page.locator("[data-panel=noising] .error-note")
+    notice = page.locator("[data-panel=lab-noising] .picture-source .error-note")
     for path, key, values in (
         (note, "not_an_image", {"name": "note.png"}),
-        (huge, "too_many_pixels", {"pixels": 400_000_000, "max_pixels": 8_000_000}),
+        (huge, "too_many_pixels", {"pixels": 400_000_000, "max_pixels": 50_000_000}),
     ):
         page.locator("input[type=file]").first.set_input_files(path)
         sentence = text(f"error.image.{key}", lang).format(**values)
@@ -40,7 +40,8 @@ def test_bad_input_is_one_sentence_in_the_visitor_s_language(open_page: Callable
     heavy.write_bytes(bytes(21_500_000))
     page.locator("input[type=file]").first.set_input_files(heavy)
     sentence = text("error.file_size", lang).format(name="heavy.png", megabytes=22, limit=20)
-    eventually(lambda: page.locator("[data-panel=picker] .error-note").first.inner_text() == sentence)
+    eventually(lambda: notice.inner_text() == sentence)
+    notice = page.locator("[data-panel=lab-noising] .panel-body > .error-note")
     seed = page.get_by_label(text("noising.seed", lang))
     seed.fill("-3")
     seed.press("Tab")

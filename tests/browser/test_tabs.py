@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from walk import await_phase, check_language, eventually, exact, move_t, open_tab, press, set_range, text
+from walk import T_SLIDER, await_phase, check_language, eventually, exact, move_t, open_tab, press, set_range, text
 
 from ddpm_space import loss, models, noising
 from ddpm_space.images import load_image, to_uint8
@@ -58,9 +58,9 @@ def test_the_noised_picture_and_its_numbers_are_the_library_s(open_page: Callabl
         assert exact(page, "sigma") == math.sqrt(1 - float(chain.alpha_bar[t]))
         assert exact(page, "snr") == pytest.approx(float(chain.snr[t]), rel=1e-12)
         expected = to_uint8(noising.noise_image(load_image(example_path("digit_3"), size=28), chain, t, seed=0).x_t)[0].ravel()
-        shown = np.array(page.locator("[data-panel=noising] .role-xt canvas").evaluate(PIXELS))
+        shown = np.array(page.locator("[data-panel=lab-noising] .role-xt canvas").evaluate(PIXELS))
         assert np.abs(shown - expected.astype(int)).max() <= 1
-    formula = page.locator("[data-panel=numbers] .formula-block").get_attribute("data-tex")
+    formula = page.locator("[data-panel=lab-noising] .lab-stage .formula-block").get_attribute("data-tex")
     assert f"{math.sqrt(chain.alpha_bar[999]):.4g}"[:4] in formula
 
 
@@ -68,19 +68,18 @@ def test_picture_schedule_and_length_change_what_is_shown(open_page: Callable) -
     page = open_page().page
     page.locator('[data-example="digit_8"]').first.click()
     expected = to_uint8(load_image(example_path("digit_8"), size=28))[0].ravel()
-    page.wait_for_function("() => document.querySelector('[data-panel=picker] [data-example=digit_8]').ariaChecked === 'true'")
-    eventually(lambda: np.array_equal(page.locator("[data-panel=noising] .role-x0 canvas").evaluate(PIXELS), expected))
-    page.get_by_label(text("noising.schedule", "en")).click()
-    page.get_by_role("option", name=text("schedule.cosine", "en")).click()
+    page.wait_for_function("() => document.querySelector('[data-panel=lab-noising] [data-example=digit_8]').ariaChecked === 'true'")
+    eventually(lambda: np.array_equal(page.locator("[data-panel=lab-noising] .role-x0 canvas").evaluate(PIXELS), expected))
+    page.locator("[data-control='noising.schedule'] [data-word='cosine']").click()
     eventually(lambda: exact(page, "alpha_bar") == float(NoiseSchedule.cosine().alpha_bar[250]))
-    page.get_by_role("radio", name="50", exact=True).check()
+    page.locator("[data-control='noising.T'] [data-word='50']").click()
     eventually(lambda: exact(page, "alpha_bar") == float(NoiseSchedule.cosine(50).alpha_bar[49]))
 
 
 def test_too_few_steps_for_the_beta_range_are_called_out(open_page: Callable) -> None:
     page = open_page().page
     assert page.locator("[data-panel=path] .warning").is_hidden()
-    page.get_by_role("radio", name="50", exact=True).check()
+    page.locator("[data-control='noising.T'] [data-word='50']").click()
     page.locator("[data-panel=path] .warning").wait_for()
     assert f"{float(NoiseSchedule.linear(50).alpha_bar[-1]):.3g}" in page.locator("[data-panel=path] .warning").inner_text()
 
@@ -89,20 +88,20 @@ def test_both_routes_are_measured_again(open_page: Callable) -> None:
     page = open_page().page
     move_t(page, 40)
     press(page, "routes.measure", "en")
-    page.locator("[data-panel=routes]", has_text="At t = 40").wait_for()
+    page.locator("[data-panel=lab-routes]", has_text="At t = 40").wait_for()
     expected = noising.compare_routes(load_image(example_path("digit_3"), size=28), NoiseSchedule.linear(), 40, draws=64, seed=0)
     assert float(page.locator("[data-coupled]").get_attribute("data-coupled")) == expected.coupled_error
-    assert f"{expected.variance.theory:.4g}" in page.locator("[data-panel=routes] table").inner_text()
+    assert f"{expected.variance.theory:.4g}" in page.locator("[data-panel=lab-routes] table").inner_text()
 
 
 def test_the_keyboard_moves_t_and_chooses_pictures(open_page: Callable) -> None:
     page = open_page().page
-    page.locator('#noise-t input[type="range"]').focus()
+    page.locator(T_SLIDER).focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_selector('[data-quantity="t"][data-exact="251"]')
-    page.locator("[data-panel=picker] [aria-checked=true]").focus()
+    page.locator("[data-panel=lab-noising] .thumbs [aria-checked=true]").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_selector('[data-panel=picker] [data-example="digit_4"][aria-checked="true"]')
+    page.wait_for_selector('[data-panel=lab-noising] [data-example="digit_4"][aria-checked="true"]')
 
 
 def test_playing_runs_t_to_the_end(open_page: Callable) -> None:
@@ -110,7 +109,7 @@ def test_playing_runs_t_to_the_end(open_page: Callable) -> None:
     move_t(page, 900)
     press(page, "noising.play", "en")
     page.wait_for_selector('[data-quantity="t"][data-exact="999"]')
-    eventually(lambda: page.locator('#noise-t input[type="range"]').input_value() == "999")
+    eventually(lambda: page.locator(T_SLIDER).input_value() == "999")
 
 
 def test_an_opened_step_shows_the_posterior_s_coefficients(open_page: Callable, tiny_pipeline: Path) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from walk import await_phase, exact, move_t, open_tab, press, text
+from walk import await_phase, exact, move_t, open_tab, press
 
 from ddpm_space import loss, models
 from ddpm_space.images import load_image
 from ddpm_space.schedule import SCHEDULES, NoiseSchedule
 from ddpm_space.ui.example_files import example_path
+from ddpm_space.ui.labs.noised import LENGTHS
 from ddpm_space.ui.launch import DEFAULT_MODEL, start
 from ddpm_space.ui.model import ModelSlot
-from ddpm_space.ui.noising import LENGTHS
 
 pytestmark = pytest.mark.proof
 
@@ -50,15 +50,15 @@ def test_the_bundled_model_through_all_tabs(open_page: Callable, bundled_app: st
 def test_every_schedule_and_length_shows_the_library_s_numbers(open_page: Callable, bundled_app: str, lang: str) -> None:
     page = open_page(lang, address=bundled_app).page
     for length in LENGTHS:
-        page.get_by_role("radio", name=str(length), exact=True).check()
+        page.locator(f"[data-control='noising.T'] [data-word='{length}']").click()
         for name in SCHEDULES:
-            page.get_by_label(text("noising.schedule", lang)).click()
-            page.get_by_role("option", name=text(f"schedule.{name}", lang), exact=True).click()
+            page.locator(f"[data-control='noising.schedule'] [data-word='{name}']").click()
             table = NoiseSchedule.make(name, length)
             for t in (1, length // 2, length - 1):
                 move_t(page, t)
                 page.wait_for_function(
-                    "wanted => Number(document.querySelector('[data-quantity=alpha_bar]').dataset.exact) === wanted", arg=float(table.alpha_bar[t])
+                    "wanted => Number(document.querySelector('[data-panel=lab-noising] [data-quantity=alpha_bar]').dataset.exact) === wanted",
+                    arg=float(table.alpha_bar[t]),
                 )
                 assert exact(page, "snr") == pytest.approx(float(table.snr[t]), rel=1e-9)
     check_widths(page)

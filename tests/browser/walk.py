@@ -12,7 +12,10 @@ from ddpm_space.ui.text import TEXT
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-FIRST_PANEL = {"noising": "noising", "sampling": "film", "loss": "lab-errors"}
+T_SLIDER = "[data-control='noising.t'] input"
+"""The slider that moves t on the noising tab."""
+
+FIRST_PANEL = {"noising": "lab-noising", "sampling": "film", "loss": "lab-errors"}
 
 
 def text(key: str, lang: str) -> str:
@@ -52,13 +55,13 @@ def set_range(element: Locator, value: int) -> None:
 
 def move_t(page: Page, t: int) -> None:
     """Move the noising tab's slider and wait for the numbers to follow."""
-    set_range(page.locator('#noise-t input[type="range"]'), t)
+    set_range(page.locator(T_SLIDER), t)
     page.wait_for_selector(f'[data-quantity="t"][data-exact="{t}"]')
 
 
 def exact(page: Page, quantity: str) -> float:
     """Read a number of the noising tab at full precision."""
-    return float(page.locator(f'[data-quantity="{quantity}"]').get_attribute("data-exact") or "nan")
+    return float(page.locator(f'[data-panel=lab-noising] [data-quantity="{quantity}"]').get_attribute("data-exact") or "nan")
 
 
 HAN = re.compile(r"[\u3400-\u9fff]")

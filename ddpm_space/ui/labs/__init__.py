@@ -22,7 +22,9 @@ from ddpm_space.ui.labs import (
     langevin_score,
     mistakes,
     mle,
+    noised,
     pairs,
+    pixel,
     plane,
     thermo2015,
 )
@@ -30,6 +32,10 @@ from ddpm_space.ui.widgets import Payload
 
 LABS: dict[str, Callable[[Asked], Payload]] = {
     "check": check.answer,
+    "noising": noised.answer,
+    "routes": noised.answer_routes,
+    "pixel": pixel.answer,
+    "posterior": pixel.answer_posterior,
     "derivation": derivation.answer,
     "thermo2015": thermo2015.answer,
     "langevin": langevin.answer,

@@ -26,28 +26,22 @@ import { clipping } from "./labs/clipping.js";
 import { stepCounts } from "./labs/step_counts.js";
 import { modelChoice } from "./model_choice.js";
 import { noising } from "./noising.js";
-import { numbers } from "./numbers.js";
 import { path } from "./path.js";
-import { picker } from "./picker.js";
 import { reverseStep } from "./reverse_step.js";
 import { routes } from "./routes.js";
-import { step } from "./store.js";
+import { pixel } from "./labs/pixel.js";
+import { posterior } from "./labs/posterior.js";
 import { errorText, node, say } from "./text.js";
 import { translateToasts } from "./toasts.js";
 
-const PANELS = { header, section, contents, model: modelChoice, picker, noising, numbers, path, routes, film, downloads, step: reverseStep };
+const PANELS = { header, section, contents, model: modelChoice, path, film, downloads, step: reverseStep };
 // A lab's panel is `lab-NAME`; each lab is a file of `labs/`.
-const LABS = { clipping, step_counts: stepCounts, derivation, errors, bound, lossy, thermo2015, langevin, msd, bridge, ula, gaussian, pairs, gradients, mle, jensen, iwae, plane, live, mistakes };
+const LABS = { noising, routes, pixel, posterior, clipping, step_counts: stepCounts, derivation, errors, bound, lossy, thermo2015, langevin, msd, bridge, ula, gaussian, pairs, gradients, mle, jensen, iwae, plane, live, mistakes };
 Object.entries(LABS).forEach(([name, build]) => {
   PANELS[`lab-${name}`] = build;
 });
 
 translateToasts();
-
-window.ddpm.onStep = (time) => {
-  // A number half typed into the slider's box may be no step at all.
-  if (Number.isInteger(time) && time >= 0) step.set(time);
-};
 
 window.ddpm.mount = (element, props, trigger, watch) => {
   const root = element.querySelector("[data-panel]");

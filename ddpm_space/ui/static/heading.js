@@ -58,7 +58,7 @@ export function section(root, { props }) {
 // What the page says about a model: describe(payload) writes it into an element.
 export function describeModel(root) {
   return (loaded) => {
-    const schedule = known(`schedule.${loaded.schedule}`) ? t(`schedule.${loaded.schedule}`) : loaded.schedule;
+    const schedule = known(`noising.schedule.${loaded.schedule}`) ? t(`noising.schedule.${loaded.schedule}`) : loaded.schedule;
     const values = { ...loaded, schedule, millions: number(loaded.num_parameters / 1e6, 3), myriads: number(loaded.num_parameters / 1e4, 3) };
     const kind = { epsilon: "model.epsilon", v_prediction: "model.v_prediction", sample: "model.sample" }[loaded.prediction_type];
     // As it is: it repeats what a server said, which is nobody's formula.

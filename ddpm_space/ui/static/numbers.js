@@ -1,6 +1,7 @@
 // The law of x_t with this step's numbers put in, and the numbers themselves.
+import { chain } from "./chain.js";
 import { coefficients } from "./noising.js";
-import { noisedPicture, step } from "./store.js";
+import { noisedPicture } from "./store.js";
 import { ROLE_TEX, node, number, numberTex, say, tex } from "./text.js";
 
 export function numbers(root) {
@@ -8,9 +9,10 @@ export function numbers(root) {
   const list = node("dl", { className: "numbers" });
   root.append(formula, list, say("p", "noising.clip_note", {}, "note"));
 
+  const step = chain().t.setting;
   const show = () => {
     const [picture, time] = [noisedPicture.value, step.value];
-    if (!picture || time === null || time >= picture.T) return;
+    if (!picture || time >= picture.T) return;
     const now = coefficients(picture, time);
     tex(formula, formulaTex(time, now), true);
     list.replaceChildren(...quantities(time, now, picture));
@@ -34,6 +36,8 @@ function quantities(time, now, picture) {
     ["signal", "\\sqrt{\\bar\\alpha_t}", now.signal],
     ["sigma", "\\sqrt{1-\\bar\\alpha_t}", now.sigma],
     ["snr", "\\bar\\alpha_t/(1-\\bar\\alpha_t)", now.snr],
+    ["alpha_bar_T", "\\bar\\alpha_T", picture.alphaBar[picture.T - 1]],
+    ["L_T", "L_T\\ (\\text{bits/dim})", picture.priorBits],
   ];
   return rows.map(([name, symbol, value, shown]) =>
     node("div", {}, tex(node("dt", {}), symbol), node("dd", { dataset: { quantity: name, exact: String(value) } }, shown ?? number(value))),

@@ -1,13 +1,13 @@
 // The same picture along the whole path: a film strip, and the schedule's curves with the current t marked.
 import { extent } from "./axis.js";
+import { chain } from "./chain.js";
 import { chart } from "./chart.js";
 import { coefficients, mix } from "./noising.js";
 import { paintPlanes } from "./picture.js";
-import { moveSlider, noisedPicture, step } from "./store.js";
+import { noisedPicture } from "./store.js";
 import { node, number, say, t } from "./text.js";
 
 const FRAMES = 8;
-const SLIDER = "noise-t";
 
 export function path(root) {
   const strip = node("div", { className: "film-strip", role: "group" });
@@ -18,6 +18,7 @@ export function path(root) {
   const draws = charts.map(chart);
   let curves = null;
   let frames = [];
+  const step = chain().t.setting;
 
   const mark = (time) => {
     if (!curves || time >= curves.T) return;
@@ -43,10 +44,7 @@ function makeFrame(picture, time) {
   const canvas = node("canvas");
   paintPlanes(canvas, mix(picture, coefficients(picture, time)), picture.shape);
   const button = node("button", { type: "button", className: "frame" }, canvas, node("span", {}, `t = ${time}`));
-  button.addEventListener("click", () => {
-    step.set(time);
-    moveSlider(SLIDER, time);
-  });
+  button.addEventListener("click", () => chain().t.setting.set(time));
   return { button, time };
 }
 
@@ -57,10 +55,7 @@ function tables(picture) {
 
 function specs(curves, marker) {
   const x = { min: 0, max: curves.T - 1, label: t("axis.t") };
-  const onPick = (value) => {
-    step.set(Math.round(value));
-    moveSlider(SLIDER, Math.round(value));
-  };
+  const onPick = (value) => chain().t.setting.set(Math.round(value));
   const [low, high] = extent(curves.snr, { positive: true });
   const signalLines = [
     { name: "$\\sqrt{\\bar\\alpha_t}$", role: "x0", y: curves.signal },

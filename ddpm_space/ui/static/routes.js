@@ -1,9 +1,17 @@
 // Single steps against one jump: what was measured, how far apart, and whether chance explains it.
+import { asked } from "./chain.js";
+import { button } from "./controls.js";
+import { lab } from "./lab.js";
 import { node, number, say, t, tex, withError } from "./text.js";
 
 const CHANCE = 3.5; // of nine differences, one beyond this comes by chance about once in 200 measurements
 
 export function routes(root) {
+  const measure = button("routes.measure", () => frame.refresh(), { primary: true });
+  const frame = lab(root, "routes", { controls: { measure }, build, cards: ["N5.q_step", "N6.q_cumulative"], values: asked, ask: false });
+}
+
+function build(root) {
   const verdict = node("p", { className: "verdict" });
   const holder = node("div", { className: "table-holder" });
   const notes = node("div", { className: "note" });

@@ -1,4 +1,4 @@
-// Values that several panels share: the step t of the noising tab, and the picture that is being noised.
+// Values that several parts of the page share; `noisedPicture` is what the noising tab last got from Python.
 
 export function signal(initial) {
   let current = initial;
@@ -19,14 +19,4 @@ export function signal(initial) {
   };
 }
 
-export const step = signal(null);
 export const noisedPicture = signal(null);
-
-// Gradio's slider owns t; moving its range input is what a hand would do, and Gradio sees it.
-export function moveSlider(id, value) {
-  const range = document.querySelector(`#${id} input[type="range"]`);
-  if (!range || Number(range.value) === value) return;
-  const setter = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
-  setter.call(range, String(value));
-  range.dispatchEvent(new Event("input", { bubbles: true }));
-}

@@ -19,6 +19,7 @@ from ddpm_space.ui.text.models import MODELS
 from ddpm_space.ui.text.noising import NOISING
 from ddpm_space.ui.text.page import PAGE
 from ddpm_space.ui.text.plane import PLANE
+from ddpm_space.ui.text.posterior import POSTERIOR
 from ddpm_space.ui.text.sampling import SAMPLING
 from ddpm_space.ui.text.thermo2015 import THERMO2015
 
@@ -27,6 +28,7 @@ Pairs = dict[str, tuple[str, str]]
 TEXT: Pairs = {
     **PAGE,
     **NOISING,
+    **POSTERIOR,
     **LANGEVIN,
     **GAUSSIAN,
     **LIKELIHOOD,

@@ -71,6 +71,14 @@ ERRORS = {
         "“{name}”有 {megabytes} MB，最多接受 {limit} MB。请缩小后再试。",
         "'{name}' has {megabytes} MB; at most {limit} MB are accepted. Make it smaller and try again.",
     ),
+    "error.camera.refused": (
+        "浏览器没有允许使用摄像头：请在地址栏旁边放行，或者改用示例、上传、手画。",
+        "The browser was not allowed to use the camera: permit it beside the address, or use an example, an upload or a drawing.",
+    ),
+    "error.camera.absent": (
+        "没有可用的摄像头（非 https 页面上浏览器也不提供）：请改用示例、上传或手画。",
+        "No camera is available (browsers also withhold it from pages without https): use an example, an upload or a drawing.",
+    ),
     "error.busy": (
         "现在用的人太多，没能轮到：请过一会儿再试。",
         "Too many visitors at this moment: try again in a little while.",
