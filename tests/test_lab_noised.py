@@ -68,10 +68,11 @@ def test_the_largest_picture_fits_one_question() -> None:
     assert answer["x_0"]["shape"] == [3, 256, 256] and len(encode(answer)) < 2_500_000
 
 
-def test_both_histograms_follow_the_law() -> None:
-    answer = pixel.answer(Asked(PIXEL))
+@pytest.mark.parametrize("t", [0, 1, 250])
+def test_both_histograms_follow_the_law(t: int) -> None:
+    answer = pixel.answer(Asked({**PIXEL, "t": t}))
     x_0 = float(load_image(example_path("digit_3"), size=28)[0, 0, 8, 14])
-    alpha_bar = float(np.prod(1 - np.linspace(1e-4, 0.02, 1000)[:251]))
+    alpha_bar = float(np.prod(1 - np.linspace(1e-4, 0.02, 1000)[: t + 1]))
     assert (answer["x_0"], answer["mean"], answer["variance"]) == pytest.approx((x_0, math.sqrt(alpha_bar) * x_0, 1 - alpha_bar), rel=1e-7)
     edges = unpack(answer["edges"])
     for route in answer["routes"].values():
