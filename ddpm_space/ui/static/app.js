@@ -56,9 +56,12 @@ window.ddpm.mount = (element, props, trigger, watch) => {
   const draw = PANELS[root.dataset.panel](body, { props, trigger, fail });
   if (empty) body.hidden = true;
 
+  // The last payload of a stream comes twice, as its last part and as its end: drawn again it would undo what a visitor did in between.
+  let latest = null;
   const update = () => {
-    if (!props.value) return;
-    const payload = JSON.parse(props.value);
+    if (!props.value || props.value === latest) return;
+    latest = props.value;
+    const payload = JSON.parse(latest);
     if (payload.asked) return; // a question on its way to Python
     fail(payload.error);
     root.dataset.state = payload.error ? "error" : "drawn";

@@ -102,8 +102,8 @@ async function load(file) {
   try {
     return await new Promise((resolve, reject) => {
       const image = new Image();
-      image.onload = () => resolve(image);
-      image.onerror = reject;
+      image.addEventListener("load", () => resolve(image));
+      image.addEventListener("error", reject);
       image.src = address;
     });
   } finally {
