@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,15 @@ def test_a_signal_while_the_end_is_being_saved_is_not_lost(pictures: Path, tmp_p
         trainer.train()
 
 
-def test_a_second_request_is_the_first_passed_on_or_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def foreground() -> Iterator[None]:
+    """Ctrl-C as a program in the foreground has it: a shell starts those in the background with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_request_is_the_first_passed_on_or_ends_at_once(monkeypatch: pytest.MonkeyPatch, foreground: None) -> None:
     with pytest.raises(KeyboardInterrupt), StopSignals() as signals:
         signal.raise_signal(signal.SIGINT)
         assert signals.received == "SIGINT"
