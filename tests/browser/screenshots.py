@@ -43,17 +43,16 @@ class Shot:
 
 
 README = [
-    Shot("noising", "en", "desktop"),
+    *(Shot(tab, lang, "desktop") for tab in ("noising", "sampling", "loss") for lang in ("en", "zh")),
     Shot("noising", "zh", "phone", "dark"),
-    Shot("sampling", "zh", "desktop"),
-    Shot("sampling", "en", "phone"),
-    Shot("loss", "en", "desktop", "dark"),
-    Shot("loss", "zh", "desktop"),
+    Shot("sampling", "en", "phone", "dark"),
 ]
+TALL = {"desktop": 1500, "phone": 1900}
+"""What of a page the README shows, in pixels from its top."""
 
 
-def take(browser: Browser, address: str, shot: Shot) -> Image.Image:
-    """Open the page, run what the tab has, and photograph all of it."""
+def take(browser: Browser, address: str, shot: Shot, whole: bool) -> Image.Image:
+    """Open the page, run what the tab has, and photograph its upper part, or all of it."""
     context = browser.new_context(viewport={"width": WIDTHS[shot.size], "height": 900}, color_scheme=shot.scheme, locale=shot.lang)
     page = context.new_page()
     page.set_default_timeout(2 * PATIENCE)
@@ -61,10 +60,25 @@ def take(browser: Browser, address: str, shot: Shot) -> Image.Image:
     page.wait_for_selector("[data-lab=noising][data-state=drawn]")
     {"noising": noising, "sampling": sampling, "loss": loss}[shot.tab](page, shot.lang)
     page.mouse.move(0, 0)
-    page.wait_for_timeout(800)
+    if whole:
+        meet(page)
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(1500)
     picture = Image.open(io.BytesIO(page.screenshot(full_page=True)))
     context.close()
+    if not whole:
+        picture = picture.crop((0, 0, picture.width, min(picture.height, TALL[shot.size])))
     return picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+
+
+def meet(page: Page) -> None:
+    """Scroll through the page: a lab asks its first question when it comes near the screen."""
+    place = 0
+    while place < page.evaluate("document.documentElement.scrollHeight"):
+        page.evaluate("place => scrollTo(0, place)", place)
+        page.wait_for_timeout(400)
+        place += 500
+    page.wait_for_timeout(2500)
 
 
 def noising(page: Page, lang: str) -> None:
@@ -113,7 +127,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         for shot in shots:
             path = options.out / shot.name
-            take(browser, app.local_url, shot).save(path, optimize=True)
+            take(browser, app.local_url, shot, options.all).save(path, optimize=True)
             print(f"{path}  {path.stat().st_size // 1000} kB")
         browser.close()
     app.close()

@@ -87,6 +87,7 @@ NOTE = """async (note) => {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_can_be_read_on_their_ground(open_page: Callable, scheme: str) -> None:
     page = open_page(color_scheme=scheme).page
+    page.locator("[data-panel=lab-routes]").scroll_into_view_if_needed()  # where it asks for its table
     selectors = "h1, .lead, .tile-words, .note, .numbers dt, .coefficient, .legend-value, [role=tab], .frame span, table.data th, .field-label"
     for selector in selectors.split(", "):
         assert page.locator(selector).locator("visible=true").first.evaluate(CONTRAST) >= 4.5, selector
