@@ -5,7 +5,7 @@ const OWN_WORDS = { "This application is currently busy. Please try again.": "er
 
 export function translateToasts() {
   const translate = () =>
-    document.querySelectorAll(".toast-text").forEach((text) => {
+    document.querySelectorAll('[data-testid="toast-text"]').forEach((text) => {
       const key = OWN_WORDS[text.textContent.trim()];
       if (!key || text.dataset.translated) return;
       text.dataset.translated = key;
