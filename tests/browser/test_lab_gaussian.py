@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from walk import check_language, eventually, set_range, text
+from walk import await_numbers, check_language, eventually, find_lab, lab_number, move_control, text
 
 from ddpm_space.notes.gaussian import entropy, kl_gaussian
 from ddpm_space.notes.gaussian_algebra import linear_combination, product
@@ -16,37 +16,10 @@ from ddpm_space.notes.gradients import pathwise_variance, quadratic_gradient, sc
 from ddpm_space.ui.labs.gaussian import draw_eps
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.proof
 LANGUAGES = ("zh", "en")
-
-
-def open_lab(page: Page, name: str) -> Locator:
-    lab = page.locator(f"[data-panel=lab-{name}]")
-    lab.scroll_into_view_if_needed()
-    page.wait_for_selector(f"[data-lab={name}][data-state=drawn]")
-    return lab
-
-
-def move(lab: Locator, name: str, value: float) -> None:
-    set_range(lab.locator(f'[data-control="{name}"] input[type=range]'), value)
-
-
-def exact(lab: Locator, quantity: str) -> float:
-    found = lab.locator(f"[data-quantity={quantity}]")
-    return float(found.get_attribute("data-exact") or "nan") if found.count() else math.nan
-
-
-def shows(lab: Locator, expected: dict[str, float]) -> None:
-    """Wait until the lab shows these numbers at full precision."""
-    found: dict[str, float] = {}
-
-    def same() -> bool:
-        found.update({name: exact(lab, name) for name in expected})
-        return all(found[name] == pytest.approx(value, rel=1e-9, abs=1e-12) for name, value in expected.items())
-
-    eventually(same, lambda: f"{found} instead of {expected}", seconds=30)
 
 
 def settle(page: Page) -> None:
@@ -68,19 +41,21 @@ def number(value: float) -> torch.Tensor:
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_gaussian_follows_its_sliders(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
-    lab = open_lab(page, "gaussian")
-    move(lab, "gaussian.mu", -1.4)
-    move(lab, "gaussian.sigma", 0.35)
+    lab = find_lab(page, "gaussian")
+    move_control(lab, "gaussian.mu", -1.4)
+    move_control(lab, "gaussian.sigma", 0.35)
     kl = kl_gaussian(number(-1.4), 0.35**2, number(0.0), 1.0)
-    shows(lab, {"entropy": float(entropy(0.35**2)), "entropy_quadrature": float(entropy(0.35**2)), "kl": float(kl), "kl_quadrature": float(kl)})
-    shows(lab, {"x_1": -1.4 + 0.35 * float(draw_eps(0)[0]), "area": 1.0})
+    await_numbers(
+        lab, {"entropy": float(entropy(0.35**2)), "entropy_quadrature": float(entropy(0.35**2)), "kl": float(kl), "kl_quadrature": float(kl)}
+    )
+    await_numbers(lab, {"x_1": -1.4 + 0.35 * float(draw_eps(0)[0]), "area": 1.0})
     check_language(page, lang)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_bell_is_dragged_and_the_eps_stay(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
-    lab = open_lab(page, "gaussian")
+    lab = find_lab(page, "gaussian")
     picture = lab.locator("[data-chart=density] .chart-canvas > svg")
 
     def drag(start: float, end: float) -> None:
@@ -95,11 +70,13 @@ def test_the_bell_is_dragged_and_the_eps_stay(open_page: Callable, lang: str) ->
         page.mouse.up()
 
     drag(1.2, -0.5)
-    eventually(lambda: abs(exact(lab, "points_mean") - (-0.5 + 0.7 * float(draw_eps(0).mean()))) < 0.05, lambda: str(exact(lab, "points_mean")))
-    middle = exact(lab, "x_1") - 0.7 * float(draw_eps(0)[0])
+    eventually(
+        lambda: abs(lab_number(lab, "points_mean") - (-0.5 + 0.7 * float(draw_eps(0).mean()))) < 0.05, lambda: str(lab_number(lab, "points_mean"))
+    )
+    middle = lab_number(lab, "x_1") - 0.7 * float(draw_eps(0)[0])
     drag(middle + 0.7, middle + 1.5)
-    eventually(lambda: abs(exact(lab, "entropy") - float(entropy(1.5**2))) < 0.05, lambda: str(exact(lab, "entropy")))
-    assert exact(lab, "x_1") == pytest.approx(middle + 1.5 * float(draw_eps(0)[0]), abs=0.15)
+    eventually(lambda: abs(lab_number(lab, "entropy") - float(entropy(1.5**2))) < 0.05, lambda: str(lab_number(lab, "entropy")))
+    assert lab_number(lab, "x_1") == pytest.approx(middle + 1.5 * float(draw_eps(0)[0]), abs=0.15)
     # A link keeps what was dragged.
     eventually(lambda: all(f"gaussian.{name}=" in page.evaluate("location.href") for name in ("mu", "sigma")))
 
@@ -107,29 +84,29 @@ def test_the_bell_is_dragged_and_the_eps_stay(open_page: Callable, lang: str) ->
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_two_gaussians_added_and_multiplied(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
-    lab = open_lab(page, "pairs")
-    move(lab, "pairs.mu_2", 2.0)
-    move(lab, "pairs.b", -0.5)
+    lab = find_lab(page, "pairs")
+    move_control(lab, "pairs.mu_2", 2.0)
+    move_control(lab, "pairs.b", -0.5)
     mean, variance = linear_combination(number(-1.5), 0.36, number(2.0), 1.0, 1.0, -0.5)
-    shows(lab, {"mean": float(mean), "variance": float(variance)})
-    assert abs(exact(lab, "mean_difference")) < 5 * math.sqrt(float(variance) / 20_000)
+    await_numbers(lab, {"mean": float(mean), "variance": float(variance)})
+    assert abs(lab_number(lab, "mean_difference")) < 5 * math.sqrt(float(variance) / 20_000)
     lab.get_by_role("radio").nth(1).click()
     mean, variance, log_c = product(number(-1.5), 0.36, number(2.0), 1.0)
-    shows(lab, {"mean": float(mean), "variance": float(variance), "c": math.exp(float(log_c)), "c_measured": math.exp(float(log_c))})
+    await_numbers(lab, {"mean": float(mean), "variance": float(variance), "c": math.exp(float(log_c)), "c_measured": math.exp(float(log_c))})
     check_language(page, lang)
     lab.get_by_role("radio").nth(0).click()
     lab.locator(".lab-controls > button").click()
-    shows(lab, {"variance": 1.0})
+    await_numbers(lab, {"variance": 1.0})
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_two_ways_to_a_gradient(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
-    lab = open_lab(page, "gradients")
+    lab = find_lab(page, "gradients")
     lab.locator("select").select_option("lifted")
-    move(lab, "gradients.sigma", 0.5)
+    move_control(lab, "gradients.sigma", 0.5)
     path, score = pathwise_variance(1, 0, 1, 0.5), score_function_variance(1, 0, 10, 1, 0.5)
-    shows(
+    await_numbers(
         lab,
         {
             "exact": float(quadratic_gradient(1, 0, 1, 0.5).d_mean),
@@ -138,10 +115,10 @@ def test_two_ways_to_a_gradient(open_page: Callable, lang: str) -> None:
             "score_ratio": float(score.d_mean / path.d_mean),
         },
     )
-    assert 0.5 < exact(lab, "pathwise_variance") / float(path.d_mean) < 2
+    assert 0.5 < lab_number(lab, "pathwise_variance") / float(path.d_mean) < 2
     check_language(page, lang)
     lab.locator("select").select_option("step")
     no_path = text("gradients.no_path", lang)[:12]
     lab.locator(".warning", has_text=no_path).wait_for()
     assert lab.locator("[data-chart=pathwise]").is_hidden()
-    shows(lab, {"exact": math.exp(-2) / math.sqrt(2 * math.pi) / 0.5})
+    await_numbers(lab, {"exact": math.exp(-2) / math.sqrt(2 * math.pi) / 0.5})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def await_phase(page: Page, panel: str, phase: str = "finished") -> Locator:
     return body
 
 
-def set_range(element: Locator, value: int) -> None:
+def set_range(element: Locator, value: float) -> None:
     """Move a slider as a hand would."""
     element.evaluate(
         """(range, value) => {
@@ -93,3 +94,33 @@ def eventually(holds: Callable[[], bool], shown: Callable[[], str] = str, second
     while not holds():
         assert time.monotonic() < end, shown()
         time.sleep(0.05)
+
+
+def find_lab(page: Page, name: str) -> Locator:
+    """Scroll to a lab of the open tab and wait for its first answer."""
+    lab = page.locator(f"[data-panel=lab-{name}]")
+    lab.scroll_into_view_if_needed()
+    page.wait_for_selector(f"[data-lab={name}][data-state=drawn]")
+    return lab
+
+
+def move_control(lab: Locator, name: str, value: float) -> None:
+    """Move a lab's slider by its id, such as "mle.mu"."""
+    set_range(lab.locator(f'[data-control="{name}"] input[type=range]'), value)
+
+
+def lab_number(lab: Locator, quantity: str) -> float:
+    """Read a number of a lab at full precision; NaN where it is not shown."""
+    found = lab.locator(f"[data-quantity={quantity}]")
+    return float(found.get_attribute("data-exact") or "nan") if found.count() else math.nan
+
+
+def await_numbers(lab: Locator, expected: dict[str, float], tolerance: float = 1e-9) -> None:
+    """Wait until a lab shows these numbers, relative or absolute."""
+    found: dict[str, float] = {}
+
+    def same() -> bool:
+        found.update({name: lab_number(lab, name) for name in expected})
+        return all(math.isclose(found[name], value, rel_tol=tolerance, abs_tol=tolerance) for name, value in expected.items())
+
+    eventually(same, lambda: f"{found} instead of {expected}", seconds=30)
