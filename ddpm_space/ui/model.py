@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,3 +86,8 @@ def check_channels(model: LoadedModel) -> None:
 
     if model.channels not in (1, 3):
         raise ModelError("error.model.channels", source=model.source, found=model.channels)
+
+
+def shown_name(source: str) -> str:
+    """What a model is called on the page: a visitor need not know where on the server a folder lies."""
+    return Path(source).name if Path(source).is_dir() else source

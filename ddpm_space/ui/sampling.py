@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import gradio as gr
 
@@ -18,7 +17,7 @@ from ddpm_space.ui import downloads
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.forms import MAX_SEED
 from ddpm_space.ui.labs import clipping, live, mistakes, step_counts
-from ddpm_space.ui.model import Models, ModelSlot
+from ddpm_space.ui.model import Models, ModelSlot, shown_name
 from ddpm_space.ui.trajectory import Trajectory
 from ddpm_space.ui.visitor_models import MAX_MEGABYTES, MAX_SIDE
 from ddpm_space.ui.widgets import HEAVY, Payload, answered, encode, error_payload, lab, on_run, panel, picked, streamed
@@ -43,7 +42,7 @@ DESCRIBING = {"concurrency_id": "describe", "concurrency_limit": 8}
 def build(model: Models) -> None:
     """Lay out the tab and wire it."""
     panel("section", {}, section="sampling")
-    own = _shown_name(model.source)
+    own = shown_name(model.source)
     bundled = [f"bundled:{name}" for name in BUNDLED if f"bundled:{name}" != model.source]
     about = panel("model", None, own=own, bundled=bundled, hub=model.named.hub_allowed, megabytes=MAX_MEGABYTES, side=MAX_SIDE)
     on_run(about, lambda asked: introduce(model, asked), **DESCRIBING)
@@ -170,7 +169,7 @@ def describe(model: ModelSlot, asked: Asked | None = None) -> Payload:
     """Say which model this is, once it is there."""
     loaded = model.get(asked)
     return {
-        "source": _shown_name(loaded.source),
+        "source": shown_name(loaded.source),
         "revision": loaded.revision,
         "num_parameters": loaded.num_parameters,
         "prediction_type": loaded.prediction_type,
@@ -181,8 +180,3 @@ def describe(model: ModelSlot, asked: Asked | None = None) -> Payload:
         "schedule": loaded.denoiser.schedule.name,
         **({"note": error_payload(loaded.note)["error"]} if loaded.note else {}),
     }
-
-
-def _shown_name(source: str) -> str:
-    """What a model is called on the page: a visitor need not know where on the server a folder lies."""
-    return Path(source).name if Path(source).is_dir() else source

@@ -26,7 +26,7 @@ from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.spacing import spaced_timesteps
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.forms import MAX_SEED, whole_number
-from ddpm_space.ui.labs.errors import picture_for
+from ddpm_space.ui.labs.loss_runs import Clock, limit, measured, picture_for, seen
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.widgets import Payload
 from ddpm_space.ui.worlds import digit_pictures, perfect_denoiser, ten_digits
@@ -47,8 +47,9 @@ STRETCHES = (0.01, 0.1, 0.5, 1.0)
 
 
 def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
-    """Stream the bound along the training chain or along a shorter one."""
+    """Stream the bound along the training chain or along a shorter one; a run that takes too long ends with the terms it has."""
     loaded = model.get(asked)
+    clock = Clock()
     schedule = loaded.denoiser.schedule
     network, pictures = asked.choice("network", NETWORKS), asked.choice("pictures", PICTURES)
     chain, draws, variance, clip, seed = conventions(loaded, asked, learned=network == "model")
@@ -56,9 +57,10 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
     whole_number(len(chain) * draws * len(x_0), "work", 1, MOST_WORK[network])  # more would keep other visitors waiting
     known = pictures == "digits" and len(chain) > 1
     about = {
-        **{"T": len(schedule), "variance": variance, "clip": clip, "pictures": pictures, "network": network},
+        **{"T": len(schedule), "variance": variance, "clip": clip, "pictures": pictures, "network": network, "seed": seed},
         "weights": figures.array(weights(chain, variance), "float64"),
-        "seen": {"pictures": figures.pictures(x_0), "size": x_0.shape[-1], "outside": pictures == "mine" and not asked.is_digit()},
+        **measured(loaded, asked, network),
+        **seen(loaded, x_0, asked, network=network, digits=pictures == "digits"),
         "floor": None,
     }
     if known:
@@ -69,7 +71,8 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
     sent = time.perf_counter()
     for term in bound_terms(network_of(loaded, network), x_0, draws=draws, schedule=chain, variance=variance, clip_x0=clip, seed=seed):
         arrived.append(term)
-        done = term.index == term.total - 1
+        late = clock.late() and term.index < term.total - 1
+        done = late or term.index == term.total - 1
         if not done and time.perf_counter() - sent < FRAME_SECONDS:
             continue
         sent = time.perf_counter()
@@ -80,9 +83,13 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
             **figures.bound(arrived, chain),
             **about,
             "eps_mse": figures.array([error.mean for error in errors], "float64"),
+            "eps_mse_se": figures.array([error.standard_error for error in errors], "float64"),
             "stretches": stretches(arrived, len(schedule)),
+            **limit(late),
             "done": done,
         }
+        if done:
+            return
 
 
 def conventions(loaded: LoadedModel, asked: Asked, *, learned: bool = True) -> tuple[NoiseSchedule, int, str, bool, int]:
@@ -161,6 +168,7 @@ def against_floor(
     return {
         "t": figures.array([float(chain.timesteps[row]) for row in here], "float64"),
         "mse": figures.array(floor[at], "float64"),
+        "mse_se": figures.array(floor_error[at], "float64"),
         "bits": figures.array(elbo.bits_per_dim(constant + weight * floor[at], 1), "float64"),
         "excess": sum(excess) / len(here) if here else None,
         "se": math.sqrt(sum(error**2 for error in spread)) / len(here) if here else None,

@@ -23,35 +23,48 @@ from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.forms import whole_number
 from ddpm_space.ui.labs.bound import FRAME_SECONDS, MOST_WORK, NETWORKS, conventions, network_of
-from ddpm_space.ui.labs.errors import picture_for, seen
+from ddpm_space.ui.labs.loss_runs import Clock, limit, measured, picture_for, seen
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.widgets import Payload
 
 MOST_KEPT = 24
 MOST_PIXELS = 400_000
-"""Of all kept pictures together: larger pictures are kept at fewer t."""
+"""Of all kept pictures together: larger pictures are kept at fewer t. Also of those that go through the network in one call."""
+
+STEPS_A_CALL = 16
 
 
 def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
-    """Stream rate and distortion step by step, then the receiver's pictures at some of the steps."""
+    """Stream rate and distortion step by step, then the receiver's pictures at some of the steps that fitted into the time."""
     loaded = model.get(asked)
+    clock = Clock()
     network = asked.choice("network", NETWORKS)
     chain, draws, variance, clip, seed = conventions(loaded, asked, learned=network == "model")
     whole_number(len(chain) * draws, "work", 1, MOST_WORK[network])
     x_0 = quantize(picture_for(loaded, asked))
     denoiser = network_of(loaded, network)
-    about = {"T": len(loaded.denoiser.schedule), "chain": len(chain), "draws": draws, "network": network, "seen": seen(x_0, asked), "kept": None}
+    about = {
+        **{"T": len(loaded.denoiser.schedule), "total": len(chain), "draws": draws, "network": network, "kept": None},
+        **{"variance": variance, "clip": clip, "seed": seed},
+        **measured(loaded, asked, network),
+        **seen(loaded, x_0, asked, network=network),
+    }
     # Copies of the one picture: their spread is that of the noise.
-    terms = variational_bound(denoiser, x_0.repeat(draws, 1, 1, 1), schedule=chain, variance=variance, clip_x0=clip, seed=seed)
+    copies = x_0.repeat(draws, 1, 1, 1)
+    together = max(1, min(STEPS_A_CALL, MOST_PIXELS // copies.numel()))
+    terms = variational_bound(denoiser, copies, schedule=chain, variance=variance, clip_x0=clip, seed=seed, chunk=together)
     arrived: list[BoundTerm] = []
-    sent = time.perf_counter()
+    sent, late = time.perf_counter(), False
     for term in terms:
         arrived.append(term)
+        late = clock.late() and 1 < len(arrived) <= len(chain)
+        if late:
+            break
         if time.perf_counter() - sent > FRAME_SECONDS and len(arrived) > 1:
             sent = time.perf_counter()
             yield {**about, **curve(arrived, x_0[0].numel())}
-    kept = receiver(denoiser, x_0, chain, clip, seed)
-    yield {**about, **curve(arrived, x_0[0].numel()), "kept": kept, "done": True}
+    kept = receiver(denoiser, x_0, chain, clip, seed, steps=len(arrived) - 1)
+    yield {**about, **curve(arrived, x_0[0].numel()), "kept": kept, **limit(late), "done": True}
 
 
 def curve(arrived: Sequence[BoundTerm], num_dims: int) -> Payload:
@@ -67,13 +80,13 @@ def curve(arrived: Sequence[BoundTerm], num_dims: int) -> Payload:
         error = 127.5**2 * float(mse.std()) / math.sqrt(len(mse)) / (2 * rmse) if rmse > 0 else 0.0
         for name, value in (("t", here.t), ("rate", sent), ("rate_se", math.sqrt(variance)), ("rmse", rmse), ("rmse_se", error)):
             points[name].append(float(value))
-    return {"total": len(arrived) - 1, **{name: figures.array(values, "float64") for name, values in points.items()}}
+    return {name: figures.array(values, "float64") for name, values in points.items()}
 
 
-def receiver(denoiser: Denoiser, x_0: Tensor, chain: NoiseSchedule, clip: bool, seed: int) -> Payload:
-    """What the receiver sees at some of the steps: one draw of x_t each, all from the same noise, and x_0_hat(x_t) with its own error."""
-    count = max(2, min(MOST_KEPT, len(chain), MOST_PIXELS // x_0[0].numel()))
-    row = torch.linspace(len(chain) - 1, 0, count).round().long().unique().flip(0)
+def receiver(denoiser: Denoiser, x_0: Tensor, chain: NoiseSchedule, clip: bool, seed: int, *, steps: int) -> Payload:
+    """What the receiver sees at some of the first `steps` steps: one draw of x_t each, all from one noise, and x_0_hat(x_t) with its own error."""
+    count = max(2, min(MOST_KEPT, steps, MOST_PIXELS // x_0[0].numel()))
+    row = torch.linspace(len(chain) - 1, len(chain) - steps, count).round().long().unique().flip(0)
     t = chain.timesteps[row]
     clean = x_0.expand(len(row), *x_0.shape[1:])
     eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(seed)).expand_as(clean)

@@ -4,6 +4,13 @@ import { node, say, t } from "./text.js";
 
 const KINDS = ["png", "gif"];
 
+// Let the browser save bytes as a file.
+export function offer(name, bytes, mime) {
+  const address = URL.createObjectURL(new Blob([bytes], { type: mime }));
+  node("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
 export function downloads(root, { props, trigger }) {
   const status = node("span", { className: "note", role: "status" });
   const buttons = KINDS.map((kind) => {
@@ -34,10 +41,7 @@ export function downloads(root, { props, trigger }) {
   const save = ({ file }) => {
     ready();
     const bytes = Uint8Array.from(atob(file.b64), (character) => character.charCodeAt(0));
-    const address = URL.createObjectURL(new Blob([bytes], { type: file.mime }));
-    const link = node("a", { href: address, download: file.name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    offer(file.name, bytes, file.mime);
     status.replaceChildren(say("span", "downloads.saved", { name: file.name, kilobytes: Math.ceil(bytes.length / 1000) }));
   };
   return Object.assign(save, { failed: ready });

@@ -10,12 +10,38 @@ LOSS = {
     ),
     "loss.stop": ("停止", "Stop"),
     "seen.label": ("模型看到的图", "The picture as the model sees it"),
-    "seen.words": ("模型看到的图：{size} × {size}", "as the model sees it: {size} × {size}"),
-    "seen.several": ("{count} 张图一起：{size} × {size}", "{count} pictures together: {size} × {size}"),
+    "seen.words": ("模型看到的图：{size} × {size}，{colour}", "as the model sees it: {size} × {size}, {colour}"),
+    "seen.several": ("{count} 张图一起：{size} × {size}，{colour}", "{count} pictures together: {size} × {size}, {colour}"),
+    "seen.gray": ("灰度", "gray"),
+    "seen.rgb": ("彩色", "colour"),
     "seen.outside": (
         "这张图不属于训练数据（黑底白字的手写数字），误差和比特数会明显偏大。",
         "This is not of the training data (handwritten digits, white on black): expect larger errors and more bits.",
     ),
+    "seen.unknown": (
+        "这个模型是用什么图训练的，页面无从知道：如果不是这一类图，误差和比特数会明显偏大。",
+        "What this model was trained on is not known here: if it was other pictures than this, expect larger errors and more bits.",
+    ),
+    "seen.impossible": (
+        "这张图不是那十个数字之一：对认定只有这十张图的完美网络来说，它根本不可能出现。",
+        "This is none of the ten digits: to the perfect network, which knows only those, it is impossible.",
+    ),
+    "ran.label": ("模型", "Model"),
+    "ran.next": ("下一次运行用 {source}", "The next run uses {source}"),
+    "ran.change": ("换一个（在“采样”页）", "Choose another (Sampling tab)"),
+    "ran.with_model": ("测的是模型 {source}（{origin}），它{prediction}。", "Measured: the model {source} ({origin}), which {prediction}."),
+    "ran.with_perfect": (
+        "测的是十个数字的完美网络，不是模型；噪声调度和图的大小取自 {source}（{origin}）。",
+        "Measured: the perfect network of the ten digits, not a model; noise schedule and picture size are those of {source} ({origin}).",
+    ),
+    "ran.predicts.epsilon": ("预测噪声 $\\boldsymbol\\epsilon$", "predicts the noise $\\boldsymbol\\epsilon$"),
+    "ran.predicts.v_prediction": ("预测速度 $\\mathbf v$", "predicts the velocity $\\mathbf v$"),
+    "ran.predicts.sample": ("预测原图 $\\mathbf x_0$", "predicts the clean image $\\mathbf x_0$"),
+    "ran.revision": ("版本 {revision}", "revision {revision}"),
+    "ran.bundled": ("页面自带", "ships with this page"),
+    "ran.folder": ("本地文件夹", "a local folder"),
+    "ran.other": ("此后又选了别的模型：再运行一次才会测它。", "Another model has been chosen since: run again to measure it."),
+    "downloads.csv": ("表格 CSV", "Table as CSV"),
     "errors.timesteps": ("在哪些 t 上比较（逗号隔开；留空则自动选五个）", "Timesteps, with commas (empty: five of them)"),
     "errors.seed": ("随机种子", "Seed"),
     "errors.run": ("测量误差", "Measure error"),
@@ -85,6 +111,7 @@ LOSS = {
     "bound.part.L_0": ("$L_0$：最后一步的解码", "$L_0$: the last decoding"),
     "bound.chart_terms": ("每一步的 $L_{t-1}$，最左端是 $L_0$", "$L_{t-1}$ of each step, $L_0$ at the far left"),
     "axis.t_plus_one": ("t + 1（对数刻度）", "t + 1 (log scale)"),
+    "bound.band": ("± 2 标准误", "± 2 standard errors"),
     "bound.chart_running": ("从 t = T 往下累计", "Sum so far, from t = T down"),
     "bound.running_line": ("累计", "so far"),
     "bound.conventions": (
@@ -131,7 +158,6 @@ LOSS = {
         "timesteps; the floor from {samples} "
         "exact samples at each); within its error this should be zero.",
     ),
-    "bound.about_model": ("网络：载入的模型。", "Network: the loaded model."),
     "bound.about_perfect": (
         "网络：不是训练出来的，而是精确的 $E[x_0|x_t]$，它认定图是十个自带数字之一；别的图对它来说不可能，比特数会非常大。",
         "Network: not a trained one but the exact $E[x_0|x_t]$, for which a picture is one of the ten bundled digits; any other is impossible to it "

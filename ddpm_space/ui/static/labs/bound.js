@@ -3,8 +3,10 @@
 import { extent } from "../axis.js";
 import { chart } from "../chart.js";
 import { choice, seed, toggle } from "../controls.js";
+import { csvButton, fileName } from "../csv.js";
 import { decode } from "../picture.js";
 import { runLab } from "../run_lab.js";
+import { modelInUse, ranWith } from "../run_model.js";
 import { seen } from "../seen.js";
 import { chosenPicture, pictureSource } from "../source.js";
 import { node, number, say, t, withError } from "../text.js";
@@ -23,6 +25,7 @@ const decades = ([low, high]) => ({ min: 10 ** Math.floor(Math.log10(low)), max:
 
 export function bound(root, parts) {
   const controls = {
+    model: modelInUse(parts.props.own),
     picture: pictureSource(),
     pictures: choice("bound.pictures", ["mine", "digits"], "mine"),
     network: choice("bound.network", ["model", "perfect"], "model"),
@@ -47,6 +50,8 @@ function build(stage) {
   bar.setAttribute("aria-label", t("bound.progress"));
   const total = node("p", { className: "verdict" });
   const picture = seen();
+  const model = ranWith();
+  const saving = csvButton();
   const stack = node("div", { className: "stack", role: "img" });
   const parts = node("dl", { className: "parts" });
   const plots = CHARTS.map((name) => node("div", { dataset: { chart: name } }));
@@ -54,7 +59,7 @@ function build(stage) {
   const table = node("div", { className: "table-holder" });
   const reading = node("div", { className: "note" });
   stage.append(
-    node("div", { className: "run-head" }, picture.element, node("div", {}, status, bar, total)),
+    node("div", { className: "run-head" }, picture.element, node("div", {}, status, bar, total, model.element, saving.element)),
     stack,
     parts,
     node("div", { className: "charts two" }, ...plots.slice(0, 2)),
@@ -67,26 +72,77 @@ function build(stage) {
   const draws = plots.map(chart);
 
   return (payload, phase) => {
-    const [times, bits, running] = ["t", "bits", "running"].map((name) => decode(payload[name]));
+    const [times, bits, running] = ["t", "bits", "running"].map((name) => Array.from(decode(payload[name])));
+    const errors = sumErrors(payload);
     const finished = bits.length === payload.total;
     bar.value = bits.length / payload.total;
     const values = { done: bits.length, total: payload.total, chain: payload.chain, T: payload.T, draws: payload.sum.draws };
-    status.replaceChildren(say("span", `bound.${phase}`, values));
+    const limit = payload.limit ? [" ", say("span", "film.limit", { limit: payload.limit }, "warning")] : [];
+    status.replaceChildren(say("span", `bound.${payload.limit ? "stopped" : phase}`, values), ...limit);
     total.replaceChildren(say("span", finished ? "bound.total" : "bound.so_far", { value: withError(payload.sum.mean, payload.sum.se) }));
     total.dataset.exact = String(payload.sum.mean);
     picture.show(payload.seen);
+    model.show(payload.model);
+    saving.show(phase === "running" ? null : () => saved(payload));
     drawParts(stack, parts, payload);
     // The first value is L_T and belongs to no step; the terms of the steps follow it, from the noisiest down.
-    const steps = Array.from(times).slice(1);
-    const specs = [...termSpecs(payload, steps, Array.from(bits).slice(1), Array.from(running).slice(1)), ...errorSpecs(payload, steps)];
+    const steps = times.slice(1);
+    const specs = [...termSpecs(payload, steps, bits.slice(1), { values: running.slice(1), errors: errors.slice(1) }), ...errorSpecs(payload, steps)];
     specs.forEach((spec, index) => draws[index](spec));
     table.replaceChildren(stretchTable(payload));
     drawFloor(floor, payload);
     const conventions = say("p", "bound.conventions", { variance: t(`variance.${payload.variance}`), clip: t(payload.clip ? "bound.clip_on" : "bound.clip_off"), ...values });
     const shorter = payload.chain < payload.T ? say("p", "bound.respaced", values) : null;
-    reading.replaceChildren(...[conventions, shorter, say("p", `bound.about_${payload.network}`)].filter(Boolean));
+    const perfect = payload.network === "perfect" ? say("p", "bound.about_perfect") : null;
+    reading.replaceChildren(...[conventions, shorter, perfect].filter(Boolean));
   };
 }
+
+// The standard error of the sum after each term: the noises of different terms are independent.
+function sumErrors(payload) {
+  let square = 0;
+  return Array.from(decode(payload.se), (error) => {
+    square += error ** 2;
+    return Math.sqrt(square);
+  });
+}
+
+// Every term that arrived as a row; the floor is known at some t, and only where a floor is known at all.
+function saved(payload) {
+  const read = (name) => Array.from(decode(payload[name]));
+  const times = read("t");
+  const [errors, errorsOff, weights] = ["eps_mse", "eps_mse_se", "weights"].map(read);
+  const floor = new Map();
+  if (payload.floor) {
+    const [at, mse, off, bits] = ["t", "mse", "mse_se", "bits"].map((name) => Array.from(decode(payload.floor[name])));
+    at.forEach((time, index) => floor.set(time, { mse: mse[index], off: off[index], bits: bits[index] }));
+  }
+  // L_T comes first and belongs to no step: what is known of a step is one place behind.
+  const ofStep = (values) => times.map((_, index) => (index ? values[index - 1] : null));
+  const ofFloor = (name) => times.map((time, index) => (index ? (floor.get(time)?.[name] ?? null) : null));
+  const kind = (index) => (index === 0 ? "L_T" : index === payload.total - 1 ? "L_0" : "L_t-1");
+  return {
+    name: fileName("ddpm_bound", payload.network === "model" ? payload.model.source : "perfect", payload.pictures, `${payload.chain}of${payload.T}steps`, ...conditions(payload)),
+    columns: {
+      kind: times.map((_, index) => kind(index)),
+      t: times,
+      bits_per_dim: read("bits"),
+      bits_per_dim_se: read("se"),
+      cumulative_bits_per_dim: read("running"),
+      cumulative_se: sumErrors(payload),
+      eps_mse: ofStep(errors),
+      eps_mse_se: ofStep(errorsOff),
+      weight_bound_nats: ofStep(weights),
+      weight_simple: ofStep(times.map(() => 1)),
+      floor_eps_mse: ofFloor("mse"),
+      floor_eps_mse_se: ofFloor("off"),
+      floor_bits_per_dim: ofFloor("bits"),
+    },
+  };
+}
+
+// What a bound was taken under, for the name of its file.
+export const conditions = ({ variance, clip, draws, sum, seed: from }) => [variance, clip ? "clipped" : "unclipped", `${draws ?? sum.draws}draws`, `seed${from}`];
 
 function drawParts(stack, parts, payload) {
   const sum = Math.max(payload.sum.mean, 1e-12);
@@ -119,18 +175,29 @@ const floorLine = (payload, name) => {
   return { name: t("bound.floor_line"), role: "q", dashed: true, ...above(Array.from(decode(payload.floor.t)), Array.from(decode(payload.floor[name]))) };
 };
 
+// Two standard errors to each side; what is not above zero is left to the edge of a logarithm.
+const band = (steps, values, errors, role) => ({
+  name: t("bound.band"),
+  role,
+  x: steps.map((time) => time + 1),
+  low: values.map((value, index) => value - 2 * errors[index]),
+  high: values.map((value, index) => value + 2 * errors[index]),
+});
+
 function termSpecs(payload, steps, terms, running) {
   const x = timeAxis(payload.T);
+  const off = Array.from(decode(payload.se)).slice(1);
   const lines = [{ name: "$L_{t-1}$", role: "p", ...above(steps, terms) }, floorLine(payload, "bits")].filter(Boolean);
-  const top = Math.max(1e-6, ...running);
+  const top = Math.max(1e-6, ...running.values);
   const scale = decades(extent(lines.flatMap((line) => line.y), { positive: true }));
   return [
-    { title: t("bound.chart_terms"), x, y: { ...scale, label: t("axis.bits_term") }, lines },
+    { title: t("bound.chart_terms"), x, y: { ...scale, label: t("axis.bits_term") }, areas: [band(steps, terms, off, "p")], lines },
     {
       title: t("bound.chart_running"),
       x,
       y: { min: 0, max: top * 1.05, label: t("axis.bits_sum") },
-      lines: [{ name: t("bound.running_line"), role: "q", x: steps.map((time) => time + 1), y: running }],
+      areas: [band(steps, running.values, running.errors, "q")],
+      lines: [{ name: t("bound.running_line"), role: "q", x: steps.map((time) => time + 1), y: running.values }],
     },
   ];
 }
@@ -138,7 +205,7 @@ function termSpecs(payload, steps, terms, running) {
 function errorSpecs(payload, steps) {
   const x = timeAxis(payload.T);
   const weights = Array.from(decode(payload.weights)).slice(0, steps.length);
-  const errors = Array.from(decode(payload.eps_mse));
+  const [errors, off] = ["eps_mse", "eps_mse_se"].map((name) => Array.from(decode(payload[name])));
   const lines = [{ name: "$\\lVert\\boldsymbol\\epsilon-\\boldsymbol\\epsilon_\\theta\\rVert^2/D$", role: "p", ...above(steps, errors) }, floorLine(payload, "mse")].filter(Boolean);
   const least = Math.max(1e-7, extent(lines.flatMap((line) => line.y), { positive: true })[0]);
   return [
@@ -151,7 +218,7 @@ function errorSpecs(payload, steps) {
         { name: t("bound.weight_simple"), role: "eps", dashed: true, x: [1, payload.T], y: [1, 1] },
       ],
     },
-    { title: t("bound.chart_errors"), x, y: { ...decades([least, extent(errors, { positive: true })[1]]), label: t("axis.mse") }, lines },
+    { title: t("bound.chart_errors"), x, y: { ...decades([least, extent(errors, { positive: true })[1]]), label: t("axis.mse") }, areas: [band(steps, errors, off, "p")], lines },
   ];
 }
 

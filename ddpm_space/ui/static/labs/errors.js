@@ -1,8 +1,10 @@
 // The error of eps_theta at chosen t: the noise beside the prediction, the mean square with its standard error, and L_simple.
 import { chart } from "../chart.js";
 import { seed, words } from "../controls.js";
+import { csvButton, fileName } from "../csv.js";
 import { decode, paintPlanes, paintSheet, tile } from "../picture.js";
 import { runLab } from "../run_lab.js";
+import { modelInUse, ranWith } from "../run_model.js";
 import { seen } from "../seen.js";
 import { chosenPicture, pictureSource } from "../source.js";
 import { ROLE_TEX, node, number, rich, say, t, tex, withError } from "../text.js";
@@ -10,7 +12,7 @@ import { ROLE_TEX, node, number, rich, say, t, tex, withError } from "../text.js
 const NOISE_RANGE = 3; // eps has no bound; three standard deviations are shown as black and white
 
 export function errors(root, parts) {
-  const controls = { picture: pictureSource(), timesteps: words("errors.timesteps", ""), seed: seed("errors.seed") };
+  const controls = { model: modelInUse(parts.props.own), picture: pictureSource(), timesteps: words("errors.timesteps", ""), seed: seed("errors.seed") };
   return runLab(root, parts, {
     name: "errors",
     controls,
@@ -27,13 +29,18 @@ function build(stage) {
   const plot = node("div", { className: "wide-chart" });
   const scale = node("p", { className: "note" });
   const picture = seen();
-  stage.append(node("div", { className: "run-head" }, picture.element, node("div", {}, status, simple)), cards, plot, scale);
+  const model = ranWith();
+  const table = csvButton();
+  stage.append(node("div", { className: "run-head" }, picture.element, node("div", {}, status, simple, model.element, table.element)), cards, plot, scale);
   const draw = chart(plot);
 
   return (payload, phase) => {
     const counts = { done: payload.rows.length, total: payload.total, draws: payload.draws };
-    status.replaceChildren(say("span", `errors.${phase}`, counts));
+    const limit = payload.limit ? [" ", say("span", "film.limit", { limit: payload.limit }, "warning")] : [];
+    status.replaceChildren(say("span", `errors.${payload.limit ? "stopped" : phase}`, counts), ...limit);
     picture.show(payload.seen);
+    model.show(payload.model);
+    table.show(phase === "running" || !payload.rows.length ? null : () => saved(payload));
     cards.replaceChildren(...payload.rows.map(card));
     simple.hidden = !payload.simple;
     if (payload.simple) {
@@ -46,6 +53,17 @@ function build(stage) {
     if (!plot.hidden) draw(spec(payload));
   };
 }
+
+// One row for each t, and one for L_simple, which is an average over all t.
+function saved({ rows, draws, simple, model, T, seed: from }) {
+  const all = [...rows.map((row) => ({ quantity: "eps_mse", draws, ...row })), ...(simple ? [{ quantity: "L_simple", t: null, mse: simple.mean, se: simple.se, draws: simple.draws }] : [])];
+  const column = (name) => all.map((row) => row[name]);
+  return {
+    name: fileName("ddpm_errors", model.source, `${T}steps`, `seed${from}`),
+    columns: { quantity: column("quantity"), t: column("t"), mse: column("mse"), mse_se: column("se"), draws: column("draws") },
+  };
+}
+
 function card(row) {
   const noise = (symbol, role, key, values) => {
     const { figure, canvas } = tile({ role, symbol, textKey: key });

@@ -1,11 +1,14 @@
 // The picture as a lossy code: rate against distortion as x_T, x_{T-1}, ... are sent, and what the receiver sees at a rate that the visitor picks.
 import { chart } from "../chart.js";
 import { choice, seed, slider, toggle } from "../controls.js";
+import { csvButton, fileName } from "../csv.js";
 import { decode, paintSheet, tile } from "../picture.js";
 import { runLab } from "../run_lab.js";
+import { modelInUse, ranWith } from "../run_model.js";
+import { worldNote } from "../seen.js";
 import { chosenPicture, pictureSource } from "../source.js";
 import { ROLE_TEX, node, number, say, t, withError } from "../text.js";
-import { VARIANCES } from "./bound.js";
+import { VARIANCES, conditions } from "./bound.js";
 
 const STRIP = 8;
 const PLACES = 100; // of the slider, from nothing sent to everything but the last step
@@ -13,6 +16,7 @@ const PLACES = 100; // of the slider, from nothing sent to everything but the la
 export function lossy(root, parts) {
   const place = slider("lossy.place", { min: 0, max: PLACES, step: 1, initial: 60, shown: (value) => `${value} %` });
   const controls = {
+    model: modelInUse(parts.props.own),
     picture: pictureSource(),
     network: choice("lossy.network", ["model", "perfect"], "model"),
     chain: choice("lossy.chain", ["50", "100", "250", "all"], "100"),
@@ -39,7 +43,10 @@ function build(stage, place) {
   const caption = node("p", { className: "note" });
   const plots = ["curve", "steps"].map((name) => node("div", { dataset: { chart: name } }));
   const strip = node("div", { className: "lossy-strip" });
-  stage.append(status, verdict, receiver, caption, node("div", { className: "charts two" }, ...plots), strip, say("p", "lossy.note", {}, "note"));
+  const model = ranWith();
+  const saving = csvButton();
+  const world = node("p");
+  stage.append(status, verdict, model.element, world, saving.element, receiver, caption, node("div", { className: "charts two" }, ...plots), strip, say("p", "lossy.note", {}, "note"));
   const draws = plots.map(chart);
   let shown = null;
 
@@ -66,7 +73,11 @@ function build(stage, place) {
     const names = ["t", "rate", "rate_se", "rmse", "rmse_se"];
     const curve = Object.fromEntries(names.map((name) => [name, Array.from(decode(payload[name]))]));
     curve.step = curve.t.map((_, index) => index + 1);
-    status.replaceChildren(say("span", `lossy.${phase}`, { done: curve.t.length, total: payload.total, draws: payload.draws }));
+    const limit = payload.limit ? [" ", say("span", "film.limit", { limit: payload.limit }, "warning")] : [];
+    status.replaceChildren(say("span", `lossy.${payload.limit ? "stopped" : phase}`, { done: curve.t.length, total: payload.total, draws: payload.draws }), ...limit);
+    model.show(payload.model);
+    world.replaceChildren(...[worldNote(payload.seen.kind)].filter(Boolean));
+    saving.show(phase === "running" ? null : () => saved(payload, curve));
     const picture = decode(payload.seen.pictures);
     paintSheet(tiles[0].canvas, picture, picture.shape, 1);
     const kept = payload.kept && unpack(payload.kept);
@@ -78,6 +89,13 @@ function build(stage, place) {
     }
     strip.replaceChildren(...chosenFrames(kept).map((index) => frame(kept, curve, index, (where) => place.set((PLACES * where) / (payload.total - 1)))));
     at();
+  };
+}
+
+function saved(payload, { t: times, step, rate, rate_se, rmse, rmse_se }) {
+  return {
+    name: fileName("ddpm_lossy", payload.network === "model" ? payload.model.source : "perfect", `${payload.total}of${payload.T}steps`, ...conditions(payload)),
+    columns: { steps_sent: step, t: times, rate_bits_per_dim: rate, rate_se, rmse_255: rmse, rmse_255_se: rmse_se },
   };
 }
 

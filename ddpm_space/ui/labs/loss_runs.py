@@ -1,0 +1,71 @@
+"""What the runs of the loss tab share: how long one may take, which network it measured, and the picture as that network got it."""
+
+from __future__ import annotations
+
+import time
+
+from torch import Tensor
+
+from ddpm_space import figures
+from ddpm_space.models import LoadedModel
+from ddpm_space.ui.asked import Asked
+from ddpm_space.ui.model import shown_name
+from ddpm_space.ui.widgets import Payload
+
+RUN_SECONDS = 300
+"""Longest run; the one who waits behind it waits no longer than this."""
+
+KNOWN_WORLDS = {"bundled:mnist": "digits"}
+"""What a model was trained on, where this page can know it."""
+
+
+class Clock:
+    """Counts a run's seconds from when its model is there."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def late(self, share: float = 0.0) -> bool:
+        """Tell whether the time is over, or would be after another `share` of what the run has taken so far."""
+        return (time.perf_counter() - self._begun) * (1 + share) > RUN_SECONDS
+
+
+def limit(late: bool) -> Payload:
+    """Say in a payload that the run was ended; what was computed until then stands beside it."""
+    return {"limit": RUN_SECONDS if late else None}
+
+
+def measured(loaded: LoadedModel, asked: Asked, network: str = "model") -> Payload:
+    """Name the network that a run measures: `choice` is what the visitor's page called it, so that it can tell when another was chosen since."""
+    return {
+        "model": {
+            "source": shown_name(loaded.source),
+            "revision": loaded.revision,
+            "bundled": loaded.source.startswith("bundled:"),
+            "prediction_type": loaded.prediction_type,
+            "learned_variance": loaded.learned_variance,
+            "network": network,
+            "choice": str(asked.values.get("model") or ""),
+        }
+    }
+
+
+def picture_for(loaded: LoadedModel, asked: Asked) -> Tensor:
+    """Take the visitor's picture at the model's size and channels: (1, C, H, W)."""
+    return asked.picture(1 if loaded.channels == 1 else 3, loaded.sample_size)
+
+
+def seen(loaded: LoadedModel, x_0: Tensor, asked: Asked, *, network: str = "model", digits: bool = False) -> Payload:
+    """Show what the network gets, with whether that is of its world: "inside", "outside", "unknown", or "impossible" to the perfect network.
+
+    Args:
+        x_0: (B, C, H, W); digits: it is the ten bundled digits, whatever picture was chosen.
+    """
+    is_digit = digits or asked.is_digit()
+    if network == "perfect":
+        kind = "inside" if is_digit else "impossible"
+    elif loaded.source not in KNOWN_WORLDS:
+        kind = "unknown"
+    else:
+        kind = "inside" if is_digit else "outside"
+    return {"seen": {"pictures": figures.pictures(x_0), "size": x_0.shape[-1], "gray": x_0.shape[1] == 1, "kind": kind}}
