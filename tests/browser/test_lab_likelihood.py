@@ -119,3 +119,31 @@ def test_no_lab_is_wider_than_a_phone(open_page: Callable) -> None:
     for name in ("mle", "jensen", "iwae"):
         open_lab(page, name, "en")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+
+
+OUT_OF_REACH = """() => [...document.querySelectorAll(".ddpm .formula-block")]
+    .filter((block) => block.scrollWidth > block.clientWidth && !(block.tabIndex === 0 && block.getAttribute("role") === "group"))
+    .map((block) => block.dataset.tex)"""
+REACHED = """() => [...document.querySelectorAll(".ddpm .formula-block[tabindex]")].map((block) => block.scrollWidth > block.clientWidth)"""
+
+
+def test_a_formula_that_a_late_font_makes_too_wide_can_be_scrolled_by_the_keyboard(open_page: Callable) -> None:
+    page = open_page("en", 390, reduced_motion="reduce").page
+    waiting: list = []
+    page.route("**/*.woff2", lambda route: waiting.append(route))
+    lab = open_lab(page, "mle", "en")
+    lab.locator("details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
+    wide = lab.locator("[data-equation='N10.log_likelihood'] .formula-block").first
+    wide.scroll_into_view_if_needed()
+    wide.locator(".katex-display").wait_for()
+    eventually(lambda: len(waiting) > 0)
+    page.wait_for_timeout(300)
+    narrow = wide.evaluate("block => block.scrollWidth")
+    for route in waiting:
+        route.continue_()
+    page.unroute("**/*.woff2")
+    eventually(lambda: wide.evaluate("block => block.scrollWidth") > narrow, lambda: f"the font changes nothing: {narrow}")
+    eventually(lambda: page.evaluate(OUT_OF_REACH) == [], lambda: str(page.evaluate(OUT_OF_REACH)), seconds=5)
+    assert wide.get_attribute("aria-label") == "formula, scrolls sideways"
+    reached = page.evaluate(REACHED)
+    assert reached and all(reached), "one that fits is no stop on the way of the Tab key"

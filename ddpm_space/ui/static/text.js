@@ -35,10 +35,15 @@ export function node(tag, properties = {}, ...children) {
 
 // A formula that is wider than its place can be scrolled, by the keyboard too; one that fits is no stop on the way of the Tab key.
 const reach = (block) => {
-  if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
-  else block.removeAttribute("tabindex");
+  if (block.scrollWidth > block.clientWidth) {
+    block.tabIndex = 0;
+    block.setAttribute("role", "group");
+    block.setAttribute("aria-label", t("formula.scrolls"));
+  } else ["tabindex", "role", "aria-label"].forEach((name) => block.removeAttribute(name));
 };
 const blocks = new ResizeObserver((entries) => entries.forEach(({ target }) => reach(target)));
+// A font that comes late makes a formula wider and leaves its block as wide as it was, of which the observer hears nothing.
+document.fonts.addEventListener("loadingdone", () => document.querySelectorAll(".katex-display").forEach((formula) => reach(formula.parentElement)));
 
 // Render TeX into an element; \htmlClass{role-x0}{...} gives a symbol the colour of its role, in light and dark.
 export function tex(element, source, displayMode = false) {

@@ -68,6 +68,7 @@ PAGE = {
         "没有通过（种子 {seed}）：{left} 对 {right}，差 {difference}，超过了允许的 {tolerance}。",
         "Failed (seed {seed}): {left} against {right}; difference {difference}, more than the {tolerance} allowed.",
     ),
+    "formula.scrolls": ("公式，可以左右滚动", "formula, scrolls sideways"),
     "cloud.play": ("播放", "Play"),
     "cloud.pause": ("暂停", "Pause"),
     "cloud.scrub": ("回看每一帧", "Go through the frames"),
