@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ddpm_space import loss
 from ddpm_space.bound import full_bound
@@ -22,7 +26,7 @@ from ddpm_space.notes.forward import q_cumulative_sample
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.example_files import example_names, example_path
 from ddpm_space.ui.head import STATIC
-from ddpm_space.ui.labs import bound, errors, lossy
+from ddpm_space.ui.labs import bound, errors, loss_runs, lossy
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.widgets import encode
 from ddpm_space.ui.worlds import digit_pictures, perfect_denoiser, ten_digits
@@ -154,6 +158,86 @@ def test_the_receiver_s_guess_is_the_network_s(slot: ModelSlot, model: LoadedMod
     guess = model.denoiser.predict(x_t, torch.tensor(kept["t"][place]), clip=1.0).x_0_hat
     assert np.abs(unpack(kept["x_0_hat"])[place].astype(int) - to_uint8(guess)[0]).max() <= 1
     assert np.abs(unpack(kept["x_t"])[place].astype(int) - to_uint8(x_t)[0]).max() <= 1
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Give runs a clock that a second passes on with every look, and so many seconds to take: the first look starts it."""
+
+    def limited(seconds: int) -> None:
+        looks = iter(range(10_000))
+        monkeypatch.setattr(loss_runs, "time", SimpleNamespace(perf_counter=lambda: float(next(looks))))
+        monkeypatch.setattr(loss_runs, "RUN_SECONDS", seconds)
+
+    return limited
+
+
+def test_a_bound_that_takes_too_long_ends_with_the_terms_it_has(slot: ModelSlot, ticking: Callable) -> None:
+    whole = last(bound.run, slot, BOUND)
+    assert whole["limit"] is None and whole["total"] == 51
+    ticking(7)
+    found = last(bound.run, slot, BOUND)
+    # One look a term: the eighth is the first after more than seven seconds.
+    assert found["limit"] == 7 and len(unpack(found["bits"])) == 8 and found["total"] == 51
+    assert (unpack(found["bits"]) == unpack(whole["bits"])[:8]).all() and found["sum"]["mean"] == unpack(whole["running"])[7]
+
+
+def test_a_bound_that_ends_in_its_last_second_is_whole(slot: ModelSlot, ticking: Callable) -> None:
+    ticking(50)
+    found = last(bound.run, slot, BOUND)
+    assert found["limit"] is None and len(unpack(found["bits"])) == 51
+
+
+def test_a_code_that_takes_too_long_keeps_what_was_sent_and_the_receiver_s_pictures_of_it(slot: ModelSlot, ticking: Callable) -> None:
+    whole = last(lossy.run, slot, LOSSY)
+    ticking(9)
+    found = last(lossy.run, slot, LOSSY)
+    assert whole["limit"] is None and found["limit"] == 9 and found["total"] == 50
+    assert (unpack(found["rate"]) == unpack(whole["rate"])[:9]).all() and len(unpack(found["t"])) == 9
+    assert found["kept"]["place"] == [*range(9)] and found["kept"]["t"] == [*range(49, 40, -1)]
+    assert (unpack(found["kept"]["x_0_hat"])[0] == unpack(whole["kept"]["x_0_hat"])[0]).all()
+
+
+@pytest.mark.parametrize(("seconds", "rows", "simple"), [(2, 2, False), (4, 3, False), (40, 3, True)])
+def test_errors_that_take_too_long_end_with_what_there_is(slot: ModelSlot, ticking: Callable, seconds: int, rows: int, simple: bool) -> None:
+    """Three t of 16 draws leave the question whether 128 more draws fit: at the pace so far they take 128 / 48 as long again."""
+    whole = last(errors.run, slot, {"timesteps": "3, 9, 30", "seed": 2})
+    ticking(seconds)
+    found = last(errors.run, slot, {"timesteps": "3, 9, 30", "seed": 2})
+    assert [row["mse"] for row in found["rows"]] == [row["mse"] for row in whole["rows"]][:rows]
+    assert (found["simple"] == whole["simple"]) == simple and found["limit"] == (None if simple else seconds)
+
+
+@pytest.mark.parametrize(("run", "settings"), [(bound.run, BOUND), (lossy.run, LOSSY), (errors.run, {"timesteps": "3", "seed": 0})])
+def test_a_run_says_which_model_it_measured(slot: ModelSlot, run: Callable, settings: dict) -> None:
+    found = last(run, slot, settings, model="user/model@main")["model"]
+    assert found == {
+        **{"source": "tiny", "revision": None, "bundled": False, "prediction_type": "epsilon", "learned_variance": False},
+        **{"network": "model", "choice": "user/model@main"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "example", "network", "kind"),
+    [
+        *(("bundled:mnist", "digit_7", "model", "inside"), ("bundled:mnist", "coat", "model", "outside")),
+        *(("somewhere/else", "digit_7", "model", "unknown"), ("somewhere/else", "coat", "model", "unknown")),
+        *(("somewhere/else", "digit_7", "perfect", "inside"), ("bundled:mnist", "coat", "perfect", "impossible")),
+    ],
+)
+def test_what_is_said_of_a_picture_is_what_is_known(model: LoadedModel, source: str, example: str, network: str, kind: str) -> None:
+    asked, named = Asked({"picture": {"example": example}}), replace(model, source=source)
+    assert loss_runs.seen(named, loss_runs.picture_for(named, asked), asked, network=network)["seen"]["kind"] == kind
+
+
+def test_a_picture_of_one_s_own_is_no_digit_for_sure(model: LoadedModel) -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28)).save(buffer, "PNG")
+    asked = Asked({"picture": {"png": base64.b64encode(buffer.getvalue()).decode()}})
+    x_0 = loss_runs.picture_for(model, asked)
+    assert loss_runs.seen(replace(model, source="bundled:mnist"), x_0, asked)["seen"]["kind"] == "outside"
+    # The ten digits are X-rayed whatever picture is chosen above.
+    assert loss_runs.seen(replace(model, source="bundled:mnist"), x_0, asked, digits=True)["seen"]["kind"] == "inside"
 
 
 @pytest.mark.parametrize(
