@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -35,10 +34,19 @@ BUNDLED_FOLDER = Path(__file__).parent / "assets" / "models"
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
-Network = Callable[[Tensor, Tensor], Tensor]
-
 _lock = threading.Lock()
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class UNetNetwork:
+    """A UNet as (x_t, t) -> output, of which the first `channels` are kept, or all; no closure, so that it can be sent to another process."""
+
+    unet: UNet2DModel
+    channels: int | None = None
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        return self.unet(x_t, t, return_dict=False)[0][:, : self.channels]
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,8 @@ def _load(source: str, revision: str | None, folder: Path, device: str, stamps: 
     unet = read_unet(parts, source).to(device=device, memory_format=torch.channels_last)
     channels, size = unet.config.in_channels, parts.sample_size
     learned_variance = unet.config.out_channels == 2 * channels
-    network, with_variance = _networks(unet, channels if learned_variance else None)
+    whole = UNetNetwork(unet)
+    network, with_variance = (UNetNetwork(unet, channels), whole) if learned_variance else (whole, None)
     _try_out(network, torch.zeros(1, channels, size, size, device=device), len(schedule), source)
     return LoadedModel(
         denoiser=Denoiser(network, prediction_type, schedule, with_variance),
@@ -152,17 +161,6 @@ def _load(source: str, revision: str | None, folder: Path, device: str, stamps: 
         device=device,
         card_path=parts.card_path,
     )
-
-
-def _networks(unet: UNet2DModel, channels: int | None) -> tuple[Network, Network | None]:
-    """Wrap a UNet as (x_t, t) -> output; with `channels`, only these are kept, and a second function returns the learned variance behind them too."""
-
-    def whole(x_t: Tensor, t: Tensor) -> Tensor:
-        return unet(x_t, t, return_dict=False)[0]
-
-    if channels is None:
-        return whole, None
-    return lambda x_t, t: whole(x_t, t)[:, :channels], whole
 
 
 def _read_scheduler(config: dict[str, Any], source: str) -> tuple[NoiseSchedule, str]:
@@ -205,7 +203,7 @@ def read_unet(parts: PipelineFolder, source: str) -> UNet2DModel:
     return unet.eval().requires_grad_(False)
 
 
-def _try_out(network: Network, x_t: Tensor, steps: int, source: str) -> None:
+def _try_out(network: UNetNetwork, x_t: Tensor, steps: int, source: str) -> None:
     """Run the network once at the last t: shows a size that its layers cannot halve, or a time embedding that is too short."""
     try:
         with torch.inference_mode():

@@ -30,6 +30,7 @@ def clone(tmp_path: Path) -> Path:
         "app.py",
         "requirements.txt",
         "pre-requirements.txt",
+        "requirements-zerogpu.txt",
         "LICENSE",
         "ddpm_space/ui/page.py",
         "ddpm_space/assets/models/m/w.safetensors",
@@ -80,6 +81,18 @@ def test_this_repository_as_a_space_has_a_card_that_the_hub_accepts_and_holds_wh
         "docs",
     }
     assert sum(map(len, files.values())) < 10_000_000
+
+
+def test_a_space_on_zero_gpu_gets_its_own_requirements_and_python(hub: HubServer, clone: Path) -> None:
+    push_space("alice/page", api=hub.api(), root=clone)
+    push_space("alice/page", zero_gpu=True, api=hub.api(), root=clone)
+    files = hub.repository("alice/page", "space").files()
+    assert set(files) == SENT - {"pre-requirements.txt"} | {".gitattributes"} and files["requirements.txt"] == b"requirements-zerogpu.txt"
+    card = files["README.md"].decode()
+    assert '\npython_version: "3.12.12"\n' in card and "\nsuggested_hardware: zero-a10g\n" in card and hub_cards.problems(card, "space") == ([], [])
+    push_space("alice/page", api=hub.api(), root=clone)
+    files = hub.repository("alice/page", "space").files()
+    assert set(files) == SENT | {".gitattributes"} and b'\npython_version: "3.12"\n' in files["README.md"]
 
 
 def test_a_second_push_sends_what_changed_and_removes_what_is_gone(hub: HubServer, clone: Path) -> None:

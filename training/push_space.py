@@ -2,6 +2,7 @@
 
     python -m training.push_space --repo_id user/ddpm                               # with the bundled model
     python -m training.push_space --repo_id user/ddpm --model user/model@revision   # with a model of the Hub
+    python -m training.push_space --repo_id user/ddpm --zero_gpu                    # for a Space on ZeroGPU
     python -m training.push_space --repo_id user/ddpm --list                        # what would be sent
 
 The token comes from HF_TOKEN or `hf auth login`; HF_ENDPOINT names a mirror. The Hub then builds the Space from requirements.txt.
@@ -32,14 +33,20 @@ NOT_SHOWN = (f"{PACKAGE}/assets/data/", f"{PACKAGE}/assets/classifiers/")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#:]+)(?:#[^)]*)?\)")
 VARIABLE = "DDPM_SPACE_MODEL"
 
+ZERO_GPU_REQUIREMENTS = "requirements-zerogpu.txt"
+ZERO_GPU_FRONT_MATTER = {"python_version": '"3.12.12"', "suggested_hardware": "zero-a10g"}
+"""The Python that ZeroGPU offers, and its name among the Hub's kinds of hardware."""
 
-def space_files(root: Path = ROOT) -> dict[str, bytes]:
+
+def space_files(root: Path = ROOT, *, zero_gpu: bool = False) -> dict[str, bytes]:
     """What a Space consists of, by its names there: the page, the package, and the pictures that the README shows.
 
+    Args:
+        zero_gpu: with the requirements and the Python of ZeroGPU.
     Raises:
         HubError: a file that it needs is not there.
     """
-    missing = [name for name in AT_THE_TOP if not (root / name).is_file()]
+    missing = [name for name in (*AT_THE_TOP, ZERO_GPU_REQUIREMENTS) if not (root / name).is_file()]
     if missing:
         raise HubError(f"'{root}' has no {missing[0]}: run this from a clone of the repository, whole")
     paths = [root / name for name in AT_THE_TOP] + sorted(path for path in (root / PACKAGE).rglob("*") if path.is_file())
@@ -50,7 +57,13 @@ def space_files(root: Path = ROOT) -> dict[str, bytes]:
         if mark and (root / target).is_file():
             files[target] = (root / target).read_bytes()
     # A link to what is not sent would lead nowhere: its words stay.
-    files["README.md"] = LINK.sub(lambda link: link[0] if link[3] in files else link[2], readme).encode()
+    readme = LINK.sub(lambda link: link[0] if link[3] in files else link[2], readme)
+    if zero_gpu:
+        del files["pre-requirements.txt"]  # it asks for torch without CUDA
+        files["requirements.txt"] = (root / ZERO_GPU_REQUIREMENTS).read_bytes()
+        for name, value in ZERO_GPU_FRONT_MATTER.items():
+            readme = re.sub(f"^{name}: .*$", f"{name}: {value}", readme, count=1, flags=re.MULTILINE)
+    files["README.md"] = readme.encode()
     return files
 
 
@@ -65,6 +78,7 @@ def push_space(
     model: str | None = None,
     private: bool = False,
     create_pr: bool = False,
+    zero_gpu: bool = False,
     api: HfApi | None = None,
     root: Path = ROOT,
 ) -> str:
@@ -73,6 +87,7 @@ def push_space(
     Args:
         repo_id: "user/name"; model: a Hub id with an optional @revision that the Space serves (in its variable DDPM_SPACE_MODEL), None: as it is.
         private: a new Space is private; create_pr: propose the change instead of making it.
+        zero_gpu: send what ZeroGPU needs; the hardware itself is chosen in the Space's settings.
         api: how the Hub is reached; by default what HF_ENDPOINT and the token of this machine say.
     Returns:
         the Space's address, or the pull request's.
@@ -81,7 +96,7 @@ def push_space(
     """
     if model and create_pr:
         raise HubError("--model sets a variable of the Space, at once, which no pull request can propose: leave out --model or --create_pr")
-    api, files = api or HfApi(), space_files(root)
+    api, files = api or HfApi(), space_files(root, zero_gpu=zero_gpu)
     if model:
         name, _, revision = model.partition("@")
         with explained(api, name):
@@ -99,7 +114,7 @@ def push_space(
         def operations() -> list[Operation]:
             # Asked at each attempt: one whose answer was lost may have removed them.
             there = api.list_repo_files(repo_id, repo_type="space")
-            stale = [name for name in there if name not in files and name.startswith((f"{PACKAGE}/", "docs/"))]
+            stale = [name for name in there if name not in files and name.startswith((f"{PACKAGE}/", "docs/", "pre-requirements.txt"))]
             return [*(CommitOperationAdd(name, content) for name, content in files.items()), *(CommitOperationDelete(name) for name in stale)]
 
         info = commit(api, repo_id, operations, "Publish ddpm_space", repo_type="space", create_pr=create_pr)
@@ -115,13 +130,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", help="the model on the Hub that it shows, user/name[@revision] (default: the bundled one)")
     parser.add_argument("--private", action="store_true", help="make the Space private")
     parser.add_argument("--create_pr", action="store_true", help="open a pull request instead of writing to main")
+    parser.add_argument("--zero_gpu", action="store_true", help="send the requirements and the Python that a Space on ZeroGPU needs")
     parser.add_argument("--list", action="store_true", help="only list the files that would be sent")
     given = parser.parse_args(arguments)
     if given.list:
-        for name, content in sorted(space_files().items()):
+        for name, content in sorted(space_files(zero_gpu=given.zero_gpu).items()):
             print(f"{len(content):>10,}  {name}")
         return
-    print(f"The Space is at {push_space(given.repo_id, model=given.model, private=given.private, create_pr=given.create_pr)}")
+    chosen = {"model": given.model, "private": given.private, "create_pr": given.create_pr, "zero_gpu": given.zero_gpu}
+    print(f"The Space is at {push_space(given.repo_id, **chosen)}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Read when gradio and huggingface_hub are imported, which is now: nothing leaves this machine unless a Hub model is asked for.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
 import gradio as gr
 
 from ddpm_space.ui import api, loss, noising, sampling

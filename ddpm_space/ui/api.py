@@ -24,6 +24,7 @@ from ddpm_space.notes.reverse import posterior_coefficients, q_posterior
 from ddpm_space.sampling import SamplingSettings
 from ddpm_space.sampling import sample as sample_frames
 from ddpm_space.schedule import SCHEDULES, NoiseSchedule
+from ddpm_space.ui import gpu
 from ddpm_space.ui.forms import finite_number, one_of, timestep_list, whole_number
 from ddpm_space.ui.labs.bound import shorter_chain
 from ddpm_space.ui.model import ModelSlot
@@ -62,7 +63,7 @@ def build(model: ModelSlot) -> None:
         longest = len(loaded.denoiser.schedule)
         count, number = whole_number(num_images, "num_images", 1, MAX_IMAGES), whole_number(num_steps, "num_steps", 1, longest)
         settings = SamplingSettings(count, number, spacing, variance_type, bool(clip_sample), whole_number(seed, "seed"), longest)
-        *_, last = sample_frames(loaded.denoiser, loaded.shape, settings, device=loaded.device)
+        *_, last = gpu.steps(sample_frames, loaded, settings, calls=number, batch=count)
         return grid(last.x_prev, columns=round(count**0.5 + 0.49)), {**asdict(settings), "model": loaded.source}
 
     def eps_errors(image: str, timesteps: str, draws: float, seed: float) -> dict:

@@ -14,10 +14,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-# Read when gradio and huggingface_hub are imported: nothing leaves this machine unless a Hub model is asked for.
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-
 import gradio as gr
 from starlette.middleware import Middleware
 

@@ -13,7 +13,7 @@ from ddpm_space.notes.forward import beta_between
 from ddpm_space.notes.reverse import beta_tilde
 from ddpm_space.sampling import VARIANCES, SamplingSettings, sample
 from ddpm_space.spacing import TIMESTEP_SPACINGS
-from ddpm_space.ui import downloads
+from ddpm_space.ui import downloads, gpu
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.forms import MAX_SEED
 from ddpm_space.ui.labs import clipping, live, mistakes, step_counts
@@ -99,13 +99,19 @@ def frames(model: ModelSlot, kept: Trajectory, asked: Asked) -> Iterator[Payload
     )
     kept.begin(loaded.denoiser.schedule)
     sent = 0.0
-    for frame in sample(loaded.denoiser, loaded.shape, settings, device=loaded.device):
-        kept.add(frame)
-        if kept.seconds > RUN_SECONDS:
-            break
-        if frame.index == 0 or time.perf_counter() - sent > FRAME_SECONDS:
-            sent = time.perf_counter()
-            yield {"frame": figures.frame(frame)}
+    try:
+        for frame in gpu.steps(sample, loaded, settings, calls=settings.num_steps, batch=settings.num_images):
+            kept.add(frame)
+            if kept.seconds > RUN_SECONDS:
+                break
+            if frame.index == 0 or time.perf_counter() - sent > FRAME_SECONDS:
+                sent = time.perf_counter()
+                yield {"frame": figures.frame(frame)}
+    except gpu.GpuError as error:
+        if error.key != "error.gpu.time" or not kept.frames:
+            raise
+        yield {**film_payload(kept), "limit": error.values["seconds"], "done": True}
+        return
     yield {**film_payload(kept), "done": True}
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from ddpm_space import figures
-from ddpm_space.mean_routes import MeansStep, compare_means
+from ddpm_space.mean_routes import ROUTES, MeansStep, compare_means
 from ddpm_space.sampling import VARIANCES, SamplingSettings
+from ddpm_space.ui import gpu
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.forms import MAX_SEED
 from ddpm_space.ui.model import ModelSlot
@@ -35,7 +36,7 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
     )
     arrived: list[Payload] = []
     begun, sent = time.perf_counter(), 0.0
-    for step in compare_means(loaded.denoiser, loaded.shape, settings, device=loaded.device):
+    for step in gpu.steps(compare_means, loaded, settings, calls=settings.num_steps, batch=len(ROUTES) * settings.num_images):
         arrived.append(measured(step))
         late = time.perf_counter() - begun > RUN_SECONDS and step.s >= 0
         done = late or step.s < 0

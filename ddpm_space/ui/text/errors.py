@@ -5,8 +5,13 @@ from ddpm_space.pipeline_folder import MODEL_ERRORS
 from ddpm_space.sampling import SETTINGS_ERRORS
 from ddpm_space.ui.asked import ASKED_ERRORS
 from ddpm_space.ui.forms import FORM_ERRORS
+from ddpm_space.ui.gpu import GPU_ERRORS
 
 CHINESE = {
+    "error.gpu.quota": "你的 GPU 额度暂时用完了：登录 Hugging Face 账号可以得到更多额度，也可以过些时候再来。（{reason}）",
+    "error.gpu.busy": "没有空闲的 GPU：请稍后再试。（{reason}）",
+    "error.gpu.ended": "GPU 上的运行中止了：请再试一次，或减少图片张数、步数。（{reason}）",
+    "error.gpu.time": "GPU 的使用时间到了（{seconds} 秒）：请减少图片张数或步数。",
     "error.image.missing": "还没有图片：请选一张，或上传一张。",
     "error.image.not_found": "找不到文件 {path}：请检查路径，或重新上传。",
     "error.image.not_an_image": "“{name}”不是能读取的图片：请用 PNG、JPEG、GIF、WebP、BMP、TIFF 或 AVIF 文件。",
@@ -61,7 +66,7 @@ FIELDS = {
     "field.steps": ("步数", "Steps"),
 }
 
-LIBRARY_ENGLISH = {**IMAGE_ERRORS, **MODEL_ERRORS, **SETTINGS_ERRORS, **FORM_ERRORS, **ASKED_ERRORS}
+LIBRARY_ENGLISH = {**IMAGE_ERRORS, **MODEL_ERRORS, **SETTINGS_ERRORS, **FORM_ERRORS, **ASKED_ERRORS, **GPU_ERRORS}
 
 ERRORS = {
     **{key: (CHINESE[key], english) for key, english in LIBRARY_ENGLISH.items()},
