@@ -268,9 +268,13 @@ def test_bad_timesteps_and_pictures_are_one_sentence(slot: ModelSlot) -> None:
 
 
 def test_too_much_work_is_refused(slot: ModelSlot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(bound.MOST_WORK, "model", 999)
-    with pytest.raises(TextError, match="work: 1000 is not a whole number from 1 to 999"):
+    monkeypatch.setitem(loss_runs.MOST_WORK, "model", 999)
+    with pytest.raises(TextError, match="1000 evaluations of the network, 50 steps x 2 noises x 10 pictures; at most 999"):
         last(bound.run, slot, BOUND, pictures="digits")
+    last(lossy.run, slot, LOSSY, draws="8")
+    monkeypatch.setitem(loss_runs.MOST_WORK, "model", 399)
+    with pytest.raises(TextError, match="400 evaluations of the network, 50 steps x 8 noises x 1 pictures"):
+        last(lossy.run, slot, LOSSY, draws="8")
 
 
 def test_the_page_s_examples_are_the_package_s() -> None:

@@ -25,8 +25,8 @@ from ddpm_space.notes.weights import eps_weight
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.spacing import spaced_timesteps
 from ddpm_space.ui.asked import Asked
-from ddpm_space.ui.forms import MAX_SEED, whole_number
-from ddpm_space.ui.labs.loss_runs import Clock, limit, measured, picture_for, seen
+from ddpm_space.ui.forms import MAX_SEED
+from ddpm_space.ui.labs.loss_runs import Clock, check_work, limit, measured, picture_for, seen
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.widgets import Payload
 from ddpm_space.ui.worlds import digit_pictures, perfect_denoiser, ten_digits
@@ -37,9 +37,6 @@ DRAWS = ("2", "4", "8")
 PICTURES = ("mine", "digits")
 NETWORKS = ("model", "perfect")
 FIXED = ("fixed_small", "fixed_large")
-MOST_WORK = {"model": 8_000, "perfect": 80_000}
-"""Pictures that may go through a network in one run: steps x draws x pictures."""
-
 FLOOR_ROWS = 40
 FLOOR_SAMPLES = 256
 STRETCHES = (0.01, 0.1, 0.5, 1.0)
@@ -54,7 +51,7 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
     network, pictures = asked.choice("network", NETWORKS), asked.choice("pictures", PICTURES)
     chain, draws, variance, clip, seed = conventions(loaded, asked, learned=network == "model")
     x_0 = digit_pictures(loaded.channels, loaded.sample_size) if pictures == "digits" else picture_for(loaded, asked)
-    whole_number(len(chain) * draws * len(x_0), "work", 1, MOST_WORK[network])  # more would keep other visitors waiting
+    check_work(network, len(chain), draws, len(x_0))
     known = pictures == "digits" and len(chain) > 1
     about = {
         **{"T": len(schedule), "variance": variance, "clip": clip, "pictures": pictures, "network": network, "seed": seed},

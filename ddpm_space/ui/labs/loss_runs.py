@@ -7,6 +7,7 @@ import time
 from torch import Tensor
 
 from ddpm_space import figures
+from ddpm_space.errors import TextError
 from ddpm_space.models import LoadedModel
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.model import shown_name
@@ -15,8 +16,22 @@ from ddpm_space.ui.widgets import Payload
 RUN_SECONDS = 300
 """Longest run; the one who waits behind it waits no longer than this."""
 
+MOST_WORK = {"model": 20_000, "perfect": 80_000}
+"""Pictures that may go through a network in one run, steps x draws x pictures: all of a chain of 1000 steps for ten digits, twice each."""
+
+WORK_ERRORS = {
+    "error.run.work": "This would take {value} evaluations of the network, {steps} steps x {draws} noises x {pictures} pictures; at most {highest} "
+    "are accepted. Choose a shorter chain, fewer noises or a single picture."
+}
+
 KNOWN_WORLDS = {"bundled:mnist": "digits"}
 """What a model was trained on, where this page can know it."""
+
+
+class WorkError(TextError):
+    """More work than a run may take; `key` is one of WORK_ERRORS."""
+
+    templates = WORK_ERRORS
 
 
 class Clock:
@@ -28,6 +43,13 @@ class Clock:
     def late(self, share: float = 0.0) -> bool:
         """Tell whether the time is over, or would be after another `share` of what the run has taken so far."""
         return (time.perf_counter() - self._begun) * (1 + share) > RUN_SECONDS
+
+
+def check_work(network: str, steps: int, draws: int, pictures: int = 1) -> None:
+    """Refuse what would keep other visitors waiting. Raises WorkError."""
+    value = steps * draws * pictures
+    if value > MOST_WORK[network]:
+        raise WorkError("error.run.work", value=value, steps=steps, draws=draws, pictures=pictures, highest=MOST_WORK[network])
 
 
 def limit(late: bool) -> Payload:

@@ -21,9 +21,8 @@ from ddpm_space.notes.elbo import bits_per_dim
 from ddpm_space.notes.forward import q_cumulative_sample
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.ui.asked import Asked
-from ddpm_space.ui.forms import whole_number
-from ddpm_space.ui.labs.bound import FRAME_SECONDS, MOST_WORK, NETWORKS, conventions, network_of
-from ddpm_space.ui.labs.loss_runs import Clock, limit, measured, picture_for, seen
+from ddpm_space.ui.labs.bound import FRAME_SECONDS, NETWORKS, conventions, network_of
+from ddpm_space.ui.labs.loss_runs import Clock, check_work, limit, measured, picture_for, seen
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.widgets import Payload
 
@@ -40,7 +39,7 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
     clock = Clock()
     network = asked.choice("network", NETWORKS)
     chain, draws, variance, clip, seed = conventions(loaded, asked, learned=network == "model")
-    whole_number(len(chain) * draws, "work", 1, MOST_WORK[network])
+    check_work(network, len(chain), draws)
     x_0 = quantize(picture_for(loaded, asked))
     denoiser = network_of(loaded, network)
     about = {

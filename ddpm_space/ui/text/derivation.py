@@ -50,8 +50,9 @@ DERIVATION = {
         "It does not hold: the difference is {difference}, allowed {tolerance}.",
     ),
     "derivation.errors": (
-        "± 是每一边最多可能的偏差：抽样得到的取五个标准误，数值积分得到的取节点减半时的变化加舍入。",
-        "± is how far off a side may be: five standard errors of what was drawn, or what halving the quadrature's nodes changes, plus rounding.",
+        "每个数都是对抽到的数据的平均。± 是每一边最多可能的偏差：抽样得到的取五个标准误，数值积分得到的取节点减半时的变化加舍入。",
+        "Every number is a mean over the data drawn. ± is how far off a side may be: five standard errors of what was drawn, "
+        "or what halving the quadrature's nodes changes, plus rounding.",
     ),
     "derivation.worst": ("（每个 t 一个数，这里是最不吻合的 t = {t}）", "(one number for each t; this is where they agree least, t = {t})"),
     "derivation.chart_terms": ("这一行在每个 t 上的两边", "Both sides of this line at each t"),

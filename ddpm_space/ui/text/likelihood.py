@@ -164,6 +164,10 @@ LIKELIHOOD = {
     "iwae.along": ("沿着 $x_0$ 看：点一下图来换 $x_0$", "Along $x_0$: press the chart for another $x_0$"),
     "iwae.data": ("数据自己的 $\\log q(x_0)$", "the data's own $\\log q(x_0)$"),
     "iwae.trained": ("网络变好，两条线都升高（看过的每一档）", "A better network lifts both (every quality looked at)"),
+    "iwae.sweep_first": (
+        "只画看过的质量：拖动“网络的质量”，或者按“质量从 0% 走到 100%”。",
+        "Only qualities that were looked at are drawn: move the slider, or press Quality from 0 to 100 %.",
+    ),
     "iwae.mean_data": ("上限：数据的负熵", "the ceiling: minus the data's entropy"),
     "iwae.mean_log_p": ("平均 $\\log p_\\theta$", "mean $\\log p_\\theta$"),
     "iwae.head_log_p": ("平均 log p", "mean log p"),

@@ -1,5 +1,7 @@
 """Words of the loss tab: (Chinese, English)."""
 
+from ddpm_space.ui.labs.loss_runs import WORK_ERRORS
+
 LOSS = {
     "loss.title": ("模型到底错在哪里、错多少？", "How wrong is the model, and where?"),
     "loss.lead": (
@@ -9,6 +11,11 @@ LOSS = {
         "Here true and predicted noise stand side by side at a few $t$; averaged over all $t$, the error is $L_{\\mathrm{simple}}$.",
     ),
     "loss.stop": ("停止", "Stop"),
+    "error.run.work": (
+        "这要让网络算 {value} 次（{steps} 步 × {draws} 份噪声 × {pictures} 张图），最多接受 {highest} 次："
+        "请换短一点的链、少用几份噪声，或者只算一张图。",
+        WORK_ERRORS["error.run.work"],
+    ),
     "seen.label": ("模型看到的图", "The picture as the model sees it"),
     "seen.words": ("模型看到的图：{size} × {size}，{colour}", "as the model sees it: {size} × {size}, {colour}"),
     "seen.several": ("{count} 张图一起：{size} × {size}，{colour}", "{count} pictures together: {size} × {size}, {colour}"),
@@ -85,7 +92,6 @@ LOSS = {
     "bound.network.model": ("载入的模型", "the loaded model"),
     "bound.network.perfect": ("十个数字的完美网络", "perfect for the ten digits"),
     "bound.seed": ("随机种子", "Seed"),
-    "bound.work": ("要算的次数（步数 × 噪声份数 × 图片数）", "Evaluations (steps × noises × pictures)"),
     "bound.draws": ("每一项用几份噪声", "Noises for each term"),
     "bound.draws.2": ("2 份", "2"),
     "bound.draws.4": ("4 份", "4"),
@@ -104,10 +110,10 @@ LOSS = {
     "bound.running": ("已到 {done} / {total} 项", "{done} of {total} terms"),
     "bound.finished": ("完成：{total} 项全部算完", "Done: all {total} terms"),
     "bound.stopped": ("已停在第 {done} / {total} 项，总和不完整", "Stopped at {done} of {total} terms: the sum is incomplete"),
-    "bound.total": ("合计 {value} bits/dim", "Total: {value} bits/dim"),
+    "bound.total": ("合计 {value} bits/dim（不压缩的像素是 8）", "Total: {value} bits/dim (uncompressed pixels: 8)"),
     "bound.so_far": ("目前累计 {value} bits/dim", "So far: {value} bits/dim"),
     "bound.part.L_T": ("$L_T$：终点与纯噪声之差", "$L_T$: the end against pure noise"),
-    "bound.part.L_t-1": ("所有 $L_{t-1}$ 之和：反向每一步的误差", "all $L_{t-1}$: the errors of the reverse steps"),
+    "bound.part.L_t-1": ("所有 $L_{t-1}$ 之和：反向每一步与真实后验之差", "all $L_{t-1}$: each reverse step against the true posterior"),
     "bound.part.L_0": ("$L_0$：最后一步的解码", "$L_0$: the last decoding"),
     "bound.chart_terms": ("每一步的 $L_{t-1}$，最左端是 $L_0$", "$L_{t-1}$ of each step, $L_0$ at the far left"),
     "axis.t_plus_one": ("t + 1（对数刻度）", "t + 1 (log scale)"),
@@ -120,6 +126,11 @@ LOSS = {
     ),
     "bound.clip_on": ("x̂₀ 截断到 [−1, 1]", "x̂₀ clipped to [−1, 1]"),
     "bound.clip_off": ("x̂₀ 不截断", "x̂₀ not clipped"),
+    "bound.weighing": (
+        "权重乘以噪声误差就是 $L_{t-1}$，方差取 $\\beta_t$ 时还要加一个与网络无关的常数；截断了 x̂₀ 的步和 $L_0$ 只是近似如此。",
+        "Weight times error is $L_{t-1}$, with a constant that no network changes where the variance is $\\beta_t$; "
+        "where x̂₀ is clipped, and for $L_0$, only nearly so.",
+    ),
     "bound.respaced": (
         "这是 {chain} 步那条链自己的界，不是 {T} 步训练链的界：步子更大，界通常更松。",
         "This is the bound of the chain of {chain} steps, not of the {T}-step chain it was trained on: longer steps usually make it looser.",
@@ -193,7 +204,6 @@ LOSS = {
     "lossy.variance.fixed_small": ("$\\tilde\\beta_t$（较小）", "$\\tilde\\beta_t$ (small)"),
     "lossy.clip": ("先把 x̂₀ 截断到 [−1, 1]", "Clip x̂₀ to [−1, 1] first"),
     "lossy.seed": ("随机种子", "Seed"),
-    "lossy.work": ("要算的次数（步数 × 噪声份数）", "Evaluations (steps × noises)"),
     "lossy.place": ("发到哪一步（占全部步数）", "How much of the chain is sent"),
     "lossy.running": ("已算完 {done} / {total} 步，每步 {draws} 份噪声", "{done} of {total} steps, {draws} noises at each"),
     "lossy.finished": ("完成：{total} 步，每步 {draws} 份噪声", "Done: {total} steps, {draws} noises at each"),

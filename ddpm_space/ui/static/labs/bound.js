@@ -63,7 +63,7 @@ function build(stage) {
     stack,
     parts,
     node("div", { className: "charts two" }, ...plots.slice(0, 2)),
-    say("h4", "bound.where"),
+    say("h3", "bound.where"),
     table,
     node("div", { className: "charts two" }, ...plots.slice(2)),
     floor,
@@ -94,7 +94,7 @@ function build(stage) {
     const conventions = say("p", "bound.conventions", { variance: t(`variance.${payload.variance}`), clip: t(payload.clip ? "bound.clip_on" : "bound.clip_off"), ...values });
     const shorter = payload.chain < payload.T ? say("p", "bound.respaced", values) : null;
     const perfect = payload.network === "perfect" ? say("p", "bound.about_perfect") : null;
-    reading.replaceChildren(...[conventions, shorter, perfect].filter(Boolean));
+    reading.replaceChildren(...[say("p", "bound.weighing"), conventions, shorter, perfect].filter(Boolean));
   };
 }
 

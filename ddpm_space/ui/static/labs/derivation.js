@@ -148,7 +148,9 @@ function drawSides(sides, verdict, line, result) {
     const error = line.relation === "~" ? null : node("span", { className: "tile-words" }, `± ${number(errorOf(result.sides[name], result.element), 2)}`);
     return node("div", { className: `walk-side role-${name === "left" ? "q" : "p"}` }, say("span", `derivation.${name}`, {}, "tile-words"), value, error);
   };
-  sides.replaceChildren(box("left"), tex(node("span", { className: "sign" }), RELATION[line.relation]), box("right"));
+  // On a narrow screen the sign goes to the next line with what follows it.
+  const rest = node("div", { className: "walk-rest" }, tex(node("span", { className: "sign" }), RELATION[line.relation]), box("right"));
+  sides.replaceChildren(box("left"), rest);
   const values = { difference: number(result.difference, 3), tolerance: number(result.tolerance, 2), t: result.element === null ? "" : timeOf(result, result.element) };
   const key = { "=": "equal", ">=": "gap", "~": "minima" }[line.relation];
   const element = result.element === null ? [] : [" ", say("span", "derivation.worst", values, "note")];

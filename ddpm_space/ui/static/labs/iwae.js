@@ -43,7 +43,9 @@ function build(stage, { fill }, controls) {
   const later = below(stage);
   const pair = later.appendChild(node("div", { className: "charts two" }));
   const along = chart(pair.appendChild(node("div", { dataset: { chart: "along" } })));
-  const trained = chart(pair.appendChild(node("div", { dataset: { chart: "trained" } })));
+  const place = pair.appendChild(node("div", { dataset: { chart: "trained" } }));
+  const trained = chart(place);
+  const few = place.appendChild(say("p", "iwae.sweep_first", {}, "note"));
   const holder = later.appendChild(node("div"));
   const how = later.appendChild(node("div"));
   const move = mover(controls.x_0, -2, 2);
@@ -60,6 +62,7 @@ function build(stage, { fill }, controls) {
     tight(tightSpec(answer));
     along(alongSpec(answer, move));
     trained(trainedSpec(visited, answer));
+    few.hidden = visited.size > 2;
     readings(list, [
       ["log_p", "\\log p_\\theta(x_0)", answer.log_p, number(answer.log_p, 6)],
       ["elbo", "\\mathrm{ELBO}", answer.elbo, number(answer.elbo, 6)],
