@@ -36,4 +36,4 @@ def test_every_import_of_the_page_s_scripts_is_a_file_beside_them() -> None:
     assert not any("http://" in source.replace("http://www.w3.org/2000/svg", "") or "https://" in source for source in scripts.values())
     styles = {path: path.read_text(encoding="utf-8") for path in STATIC.rglob("*.css")}
     brought = {(path.parent / address).resolve() for path, source in styles.items() for address in re.findall(r'@import url\("([^"]+)"\)', source)}
-    assert {path.name for path in set(styles) - brought} == {"page.css"} and brought <= set(styles)
+    assert {path.name for path in set(styles) - brought} == {"page.css", "frame.css"} and brought <= set(styles)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 T_SLIDER = "[data-control='noising.t'] input"
 """The slider that moves t on the noising tab."""
 
+ALL_THERE = "() => [...document.querySelectorAll('.column > .ddpm-section')].every((section) => section.querySelector('h2'))"
+"""Every section of the tabs opened so far has its question."""
+
 FIRST_PANEL = {"noising": "lab-noising", "sampling": "film", "loss": "lab-errors"}
 
 
@@ -28,7 +31,16 @@ def text(key: str, lang: str) -> str:
 def open_tab(page: Page, name: str, lang: str) -> None:
     """Open a tab by its name: "noising", "sampling" or "loss"."""
     page.get_by_role("tab", name=text(f"tab.{name}", lang)).click()
-    page.wait_for_selector(f"[data-panel={FIRST_PANEL[name]}]")
+    page.wait_for_selector(f"[data-panel={FIRST_PANEL[name]}]", state="attached")
+    unfold(page)
+
+
+def unfold(page: Page) -> None:
+    """Open every section of the open tab that a phone shows folded; on a wide screen there is none."""
+    page.wait_for_function(ALL_THERE)
+    for button in page.locator(".fold-button[aria-expanded=false]").all():
+        if button.is_visible():
+            button.click()
 
 
 def press(page: Page, key: str, lang: str) -> None:

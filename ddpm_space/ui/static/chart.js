@@ -21,7 +21,7 @@ const tickText = (value, log) => {
 // A line's x may be left out: then x is the index; without a name it is no entry of the legend and has no reading: a handle, a mark. bars: [{name, role, edges, heights}], a histogram; areas: [{name, role, x, low, high}], a band.
 // onPick(x) is told where the pointer is pressed or dragged. x.exact: a reading is shown as it is, not rounded to a whole number. Returns draw(spec).
 export function chart(root) {
-  const title = node("h4", { className: "chart-title" });
+  const title = node("h3", { className: "chart-title" });
   const legend = node("ul", { className: "legend" });
   const canvas = node("div", { className: "chart-canvas" });
   root.classList.add("chart");

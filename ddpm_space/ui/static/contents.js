@@ -1,4 +1,5 @@
 // What a tab asks and answers: its sections' questions as links, gathered from the sections themselves.
+import { fold, unfold } from "./fold.js";
 import { inAddress, keep } from "./link.js";
 import { node, say, t } from "./text.js";
 
@@ -10,11 +11,38 @@ const inOrder = (one, other) => (one.root.compareDocumentPosition(other.root) & 
 const tabOf = (element) => element.closest("[role=tabpanel]");
 
 // Each section reports itself; the address may ask for one of them.
-export function announce(root, key) {
+export function announce(root, key, heading) {
   root.id = `section-${key}`;
   sections.push({ root, key });
   lists.forEach((list) => list());
-  if (inAddress("at") === key) requestAnimationFrame(() => root.scrollIntoView());
+  fold(root, key, heading);
+  if (inAddress("at") !== key) return;
+  unfold(key);
+  requestAnimationFrame(() => root.scrollIntoView());
+}
+
+// Beside the page the list says where the reader is: at the last question whose head has passed the upper third of the screen.
+function followReader(root, list) {
+  let waiting = false;
+  const mark = () => {
+    waiting = false;
+    if (!root.offsetParent) return;
+    const own = sections.filter((section) => section.root.isConnected && tabOf(section.root) === tabOf(root)).sort(inOrder);
+    const here = own.findLast((section) => section.root.getBoundingClientRect().top < window.innerHeight / 3) ?? own[0];
+    for (const link of list.querySelectorAll("a")) {
+      if (link.dataset.section === here?.key) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+  };
+  document.addEventListener(
+    "scroll",
+    () => {
+      if (!waiting) requestAnimationFrame(mark);
+      waiting = true;
+    },
+    { passive: true },
+  );
+  return mark;
 }
 
 export function contents(root) {
@@ -28,7 +56,11 @@ export function contents(root) {
     list.replaceChildren(...own.map(entry));
     nav.hidden = own.length < 2;
   };
-  lists.add(draw);
+  const mark = followReader(root, list);
+  lists.add(() => {
+    draw();
+    mark();
+  });
   draw();
 }
 
@@ -37,6 +69,7 @@ function entry({ root, key }) {
   link.addEventListener("click", (event) => {
     event.preventDefault();
     keep("at", key);
+    unfold(key);
     root.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     root.querySelector("h2")?.focus({ preventScroll: true });
   });

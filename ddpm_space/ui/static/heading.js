@@ -52,7 +52,7 @@ export function section(root, { props }) {
   const heading = say("h2", `${props.section}.title`);
   heading.tabIndex = -1;
   root.append(heading, say("p", `${props.section}.lead`, {}, "lead"));
-  announce(root, props.section);
+  announce(root, props.section, heading);
 }
 
 // What the page says about a model: describe(payload) writes it into an element.

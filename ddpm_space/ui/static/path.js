@@ -14,7 +14,7 @@ export function path(root) {
   strip.setAttribute("aria-label", t("path.strip"));
   const warning = node("p", { className: "note warning", hidden: true });
   const charts = ["signal", "snr", "beta"].map((name) => node("div", { dataset: { chart: name } }));
-  root.append(say("h4", "path.strip", {}, "chart-title"), strip, warning, node("div", { className: "charts" }, ...charts));
+  root.append(say("h3", "path.strip", {}, "chart-title"), strip, warning, node("div", { className: "charts" }, ...charts));
   const draws = charts.map(chart);
   let curves = null;
   let frames = [];

@@ -17,6 +17,8 @@ PAGE = {
     "header.link_copied": ("已复制", "Copied"),
     "header.link_by_hand": ("请手动复制这个链接：", "Copy this link by hand:"),
     "contents.heading": ("这一页回答的问题", "Questions this tab answers"),
+    "fold.open": ("展开这一节", "Open this section"),
+    "fold.close": ("收起这一节", "Close this section"),
     "tab.noising": ("加噪", "Noising"),
     "tab.sampling": ("采样", "Sampling"),
     "tab.loss": ("损失", "Loss"),

@@ -82,7 +82,7 @@ function card(row) {
   return node(
     "div",
     { className: "error-card", dataset: { t: String(row.t) } },
-    tex(node("h4"), `t = ${row.t}`),
+    tex(node("h3"), `t = ${row.t}`),
     value,
     node(
       "div",

@@ -25,7 +25,7 @@ function build(stage, { fill }) {
   const how = node("div", { className: "after-controls" });
   const both = SAMPLERS.map((name) => {
     const column = node("div", { className: "ula-sampler", dataset: { sampler: name } });
-    column.append(say("h4", name === "ula" ? "ula.unadjusted" : "ula.adjusted"));
+    column.append(say("h3", name === "ula" ? "ula.unadjusted" : "ula.adjusted"));
     const moving = cloud(column.appendChild(node("div")), { label: t(`ula.cloud_${name}`), height: 0.88 });
     const bars = chart(column.appendChild(node("div", { dataset: { chart: name } })));
     pair.append(column);

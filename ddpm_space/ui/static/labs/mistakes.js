@@ -86,7 +86,7 @@ function build(stage, checked) {
 
 function side(name) {
   const holder = node("div", { className: "square-cloud" });
-  const element = node("div", { dataset: { side: name } }, say("h4", `mistakes.${name}`), holder);
+  const element = node("div", { dataset: { side: name } }, say("h3", `mistakes.${name}`), holder);
   return { element, points: cloud(holder, { label: t(`mistakes.${name}_picture`), height: 0.975 }) };
 }
 
@@ -151,7 +151,7 @@ function distances(answer, right, wrong) {
 function code(name, { codes, member }) {
   const text = node("pre", { className: "card-code", tabIndex: 0 }, node("code", {}, codes[name]));
   text.setAttribute("aria-label", `${t(`mistakes.${name}`)}: ${member}`);
-  return node("div", { dataset: { code: name } }, say("h4", `mistakes.${name}`), say("p", "mistakes.code", { member }, "note"), text);
+  return node("div", { dataset: { code: name } }, say("h3", `mistakes.${name}`), say("p", "mistakes.code", { member }, "note"), text);
 }
 
 // The check, run in Python with the mistake planted: its button for the controls, and where its rows appear.

@@ -51,7 +51,7 @@ function build(stage, { fill }, { mu, sigma }) {
   const places = stage.appendChild(node("div", { className: "mle-charts" }));
   const over = chart(places.appendChild(node("div", { dataset: { chart: "data" } })));
   const side = places.appendChild(node("div"));
-  side.append(say("h4", "mle.surface", {}, "chart-title"));
+  side.append(say("h3", "mle.surface", {}, "chart-title"));
   const hill = cloud(side.appendChild(node("div", { dataset: { chart: "surface" } })), { label: t("mle.surface").replaceAll("$", ""), height: 0.72 });
   const climbed = side.appendChild(node("div"));
   climbed.setAttribute("role", "status");

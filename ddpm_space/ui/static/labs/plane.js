@@ -56,7 +56,7 @@ function build(stage, fill, layers) {
   const about = node("p", { className: "note" });
   const distance = node("p", { className: "note" });
   const shade = node("p", { className: "note" });
-  stage.append(node("div", { className: "plane-stage" }, picture, node("div", {}, say("h4", "plane.next"), list, arrived, warning, about, distance, shade)));
+  stage.append(node("div", { className: "plane-stage" }, picture, node("div", {}, say("h3", "plane.next"), list, arrived, warning, about, distance, shade)));
   let run = null;
   let field = null;
 
