@@ -1,8 +1,9 @@
-"""Thirty visitors for three minutes: no error but "busy", everybody gets their own results, light actions stay quick, memory does not grow."""
+"""Thirty visitors for three minutes, after two to warm up: no error but "busy", everybody gets their own results, light actions stay quick, memory does not grow."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,9 +30,12 @@ from ddpm_space.ui.example_files import example_path
 pytestmark = pytest.mark.proof
 
 ROOT = Path(__file__).resolve().parent.parent
-VISITORS, SECONDS, WARM_UP = 30, 180, 60
+VISITORS, WARM_UP, SECONDS = 30, 120, 180
+"""Everything is measured for `SECONDS` after the warm-up: until then every thread has run everything once, and the allocator has its reserves."""
+
 LIGHT, SAMPLING = 0.80, 0.15
-"""Shares of the actions; the rest is the loss."""
+"""Shares of the actions; the rest is the loss. Half of the light ones are endpoints, half are questions of the page's labs."""
+
 
 THINK = (0.5, 1.5)
 """Seconds between a visitor's actions."""
@@ -46,15 +51,18 @@ class Heard:
     errors: list[str] = field(default_factory=list)
     busy: int = 0
     foreign: list[str] = field(default_factory=list)
-    pictures: dict[int, set[str]] = field(default_factory=dict)
+    digests: dict[tuple[str, int], set[str]] = field(default_factory=dict)
+    """(what, seed) -> the results, of which there should be one."""
+
+    measuring: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Visitor:
     """One person with a seed of their own, which marks everything that they ask for."""
 
-    def __init__(self, address: str, number: int, heard: Heard) -> None:
-        self.client = Client(address, verbose=False)
+    def __init__(self, address: str, number: int, heard: Heard, folder: Path) -> None:
+        self.client, self.address = Client(address, verbose=False, download_files=folder), address
         self.seed, self.heard = 1000 + number, heard
         self.random = random.Random(number)
         self.digit = example_path(f"digit_{number % 10}")
@@ -74,8 +82,9 @@ class Visitor:
                     else:
                         self.heard.errors.append(f"{kind}: {type(error).__name__}: {error}")
             else:
-                with self.heard.lock:
-                    self.heard.seconds[kind].append(time.monotonic() - begin)
+                if self.heard.measuring:
+                    with self.heard.lock:
+                        self.heard.seconds[kind].append(time.monotonic() - begin)
             time.sleep(self.random.uniform(*THINK))
 
     def expect(self, holds: bool, what: str) -> None:
@@ -85,9 +94,9 @@ class Visitor:
                 self.heard.foreign.append(f"visitor {self.seed}: {what}")
 
     def light(self) -> None:
-        """Noise the own digit at a random t; or the posterior; or a KL."""
+        """Noise the own digit at a random t; or the posterior; or a KL; or a lab."""
         t = self.random.randrange(1, 1000)
-        which = self.random.randrange(3)
+        which = self.random.randrange(6)
         if which == 0:
             picture, numbers = self.client.predict(handle_file(self.digit), "linear", t, self.seed, 28, 1, api_name="/noise_image")
             expected = noise_image(load_image(self.digit, size=28), NoiseSchedule.linear(), t, seed=self.seed)
@@ -95,16 +104,43 @@ class Visitor:
         elif which == 1:
             _, numbers = self.client.predict(handle_file(self.digit), "cosine", t, t - 1, self.seed, 28, 1, api_name="/posterior")
             self.expect((numbers["t"], numbers["s"]) == (t, t - 1), "a posterior")
-        else:
+        elif which == 2:
             numbers = self.client.predict(self.seed, 1, 0, 1, api_name="/kl_gaussian")
             self.expect(numbers["nats"] == pytest.approx(self.seed**2 / 2), "a KL")
+        else:
+            self.lab(which)
+
+    def lab(self, which: int) -> None:
+        """Move a control: the Gaussian's mean, a particle cloud, or the picture's noise, each marked by the own seed."""
+        if which == 3:
+            mean = (self.seed - 1000) / 10
+            self.expect(self.ask("gaussian", mu=mean, sigma=1.0, seed=self.seed)["mu"] == mean, "a Gaussian")
+        elif which == 4:
+            motion = {"potential": "double_well", "motion": "overdamped", "kT": 1.0, "gamma": 1.0, "mass": 1.0}
+            self.same("langevin", json.dumps(self.ask("langevin", **motion, seed=self.seed)).encode())
+        else:
+            chain = {"view": "gray_28", "schedule": "cosine", "T": "1000"}
+            self.same("noising", json.dumps(self.ask("noising", picture={"example": self.digit.stem}, **chain, seed=self.seed)).encode())
+
+    def ask(self, name: str, **values: Any) -> dict[str, Any]:
+        """Put a question as the page's scripts do."""
+        request = urllib.request.Request(f"{self.address}ddpm/ask/{name}", json.dumps(values).encode(), {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            payload = json.load(answer)
+        if "error" in payload:
+            raise RuntimeError(payload["error"]["key"])
+        return payload
+
+    def same(self, what: str, result: bytes) -> None:
+        """Note a result that the own seed decides."""
+        with self.heard.lock:
+            self.heard.digests.setdefault((what, self.seed), set()).add(hashlib.sha256(result).hexdigest())
 
     def sample(self) -> None:
         """Four images in 25 steps: the same for the same seed, whoever asks meanwhile."""
         picture, settings = self.client.predict(4, 25, "fixed_small", "trailing", True, self.seed, api_name="/sample")
         self.expect((settings["seed"], settings["num_images"], settings["num_steps"]) == (self.seed, 4, 25), "samples")
-        with self.heard.lock:
-            self.heard.pictures.setdefault(self.seed, set()).add(hashlib.sha256(_pixels(picture).tobytes()).hexdigest())
+        self.same("samples", _pixels(picture).tobytes())
 
     def loss(self) -> None:
         """The error of the own digit at the own t."""
@@ -156,15 +192,16 @@ def test_thirty_visitors_for_three_minutes(tmp_path: Path) -> None:
     try:
         _connect(address).predict(1, 2, "fixed_small", "trailing", True, 0, api_name="/sample")  # the model is there
         heard, server = Heard(), psutil.Process(process.pid)
-        visitors = [Visitor(address, number, heard) for number in range(VISITORS)]
+        visitors = [Visitor(address, number, heard, tmp_path / "clients") for number in range(VISITORS)]
         begin = time.monotonic()
-        threads = [threading.Thread(target=visitor.stay, args=(begin + SECONDS,)) for visitor in visitors]
+        threads = [threading.Thread(target=visitor.stay, args=(begin + WARM_UP + SECONDS,)) for visitor in visitors]
         for thread in threads:
             thread.start()
         times, megabytes = [], []
         while any(thread.is_alive() for thread in threads):
             time.sleep(2)
-            if time.monotonic() > begin + WARM_UP:
+            heard.measuring = time.monotonic() > begin + WARM_UP
+            if heard.measuring:
                 times.append(time.monotonic() - begin)
                 megabytes.append(server.memory_info().rss / 1e6)
         slope = _slope(times, megabytes)
@@ -174,11 +211,10 @@ def test_thirty_visitors_for_three_minutes(tmp_path: Path) -> None:
         print(f"actions {counts}, busy {heard.busy}; median s {medians}; p95 s {p95}; memory {megabytes[-1]:.0f} MB, {slope:+.2f} MB a minute")
         assert heard.errors == []
         assert heard.foreign == []
-        assert all(len(found) == 1 for found in heard.pictures.values())
-        assert len({next(iter(found)) for found in heard.pictures.values()}) == len(heard.pictures)
+        assert all(len(found) == 1 for found in heard.digests.values())
+        assert len({next(iter(found)) for found in heard.digests.values()}) == len(heard.digests)
         assert p95["light"] < 2
-        if slope >= 1:  # a bar of the project that is not reached yet: seen in every run, and everything above still has to hold
-            pytest.xfail(f"memory grows by {slope:.1f} MB a minute after the first; less than 1 is wanted")
+        assert slope < 1, f"memory grows by {slope:.1f} MB a minute"
     finally:
         process.terminate()
         process.wait(30)

@@ -7,6 +7,8 @@ import os
 # Read when gradio and huggingface_hub are imported, which is now: nothing leaves this machine unless a Hub model is asked for.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Gradio keeps a record of each of its latest 10,000 events, for a page that this app does not serve.
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 
 import gradio as gr
 

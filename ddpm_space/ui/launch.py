@@ -28,6 +28,9 @@ DEFAULT_MODEL = "bundled:mnist"
 MAX_FILE_MEGABYTES = 20
 """Largest file that a caller of the API may send."""
 
+MOST_SESSIONS = 200
+"""Visits that the server remembers: each costs 0.2 MB, and up to 20 MB of its latest run; beyond that the one that was quiet for longest is forgotten."""
+
 
 def mcp_wanted() -> bool:
     """Tell whether the owner offers the named endpoints as tools: DDPM_SPACE_MCP, "off" where it is not set.
@@ -55,6 +58,7 @@ def launch_options() -> dict[str, Any]:
         "show_error": False,
         "strict_cors": True,
         "ssr_mode": False,
+        "state_session_capacity": MOST_SESSIONS,
         "mcp_server": mcp_wanted(),
         "pwa": False,
         "favicon_path": STATIC / "icon.svg",
