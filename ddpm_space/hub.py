@@ -23,6 +23,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import httpx
 
 from ddpm_space.pipeline_folder import ModelError, check_names, names_in, read_configurations, read_folder, wanted
+from ddpm_space.reasons import Reason, reason_of
 
 TIMEOUT = 10.0
 """Seconds without a byte after which the Hub counts as silent."""
@@ -58,6 +59,10 @@ class Download(NamedTuple):
 
 class _Unreached(Exception):
     """The Hub gave no answer, or one that tells nothing about the model; the cause is the argument."""
+
+
+class _NoAnswer(TimeoutError):
+    """The Hub was silent for the seconds that are the argument."""
 
 
 def download(repo: str, revision: str | None, hub: HfApi | None = None, max_megabytes: float | None = None) -> Download:
@@ -100,9 +105,9 @@ def token_of(hub: HfApi) -> str | None:
     return hub.token if isinstance(hub.token, str) else get_token()
 
 
-def token_fault(token: str) -> str:
-    """What no header can carry, and no token holds: a typographic quote or an invisible sign that was copied with it; empty if there is none."""
-    return "" if re.fullmatch(r"[!-~]*", token) else "it holds a character that no token has: copy it again"
+def token_fault(token: str) -> Reason | None:
+    """What no header can carry, and no token holds: a typographic quote or an invisible sign that was copied with it; None if there is none."""
+    return None if re.fullmatch(r"[!-~]*", token) else Reason("reason.token_character")
 
 
 def _fetch(hub: HfApi, repo: str, revision: str | None, source: str, max_megabytes: float) -> Download:
@@ -202,7 +207,7 @@ def _ask(
     threading.Thread(target=work, name="ask-the-hub", daemon=True).start()
     wait([answer], seconds)
     if not answer.done():
-        raise _Unreached(TimeoutError(f"no answer within {seconds:.0f} s"))
+        raise _Unreached(_NoAnswer(round(seconds)))
     try:
         return answer.result()
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
@@ -234,9 +239,10 @@ def _revisions(hub: HfApi, repo: str) -> str:
     return ", ".join(ref.name for ref in (*refs.branches, *refs.tags))
 
 
-def _reason(error: BaseException) -> str:
-    """What happened in one line: the Hub's own words, or those of the cause where the client put others around it."""
+def _reason(error: BaseException) -> Reason:
+    """What happened: by the Hub's own answer, or by the cause where the client put another error around it."""
     while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
-    said = isinstance(error, HfHubHTTPError) and error.server_message
-    return (said or str(error) or type(error).__name__).splitlines()[0]
+    if isinstance(error, _NoAnswer):
+        return Reason("reason.no_answer", {"seconds": error.args[0]})
+    return reason_of(error)

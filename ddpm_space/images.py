@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ddpm_space.errors import TextError
+from ddpm_space.reasons import reason_of
 
 MAX_PIXELS = 8_000_000
 
@@ -183,7 +184,7 @@ def _to_tensor(image: Image.Image, name: str, channels: int, size: int | None, f
     except ImageError:
         raise
     except Exception as error:  # as in _open: what a broken file raises depends on the plugin
-        raise ImageError("error.image.damaged", name=name, reason=str(error) or type(error).__name__) from error
+        raise ImageError("error.image.damaged", name=name, reason=reason_of(error)) from error
     if size is not None:
         plane = fitted(plane, size, fit)
     values = torch.from_numpy(np.array(plane, dtype=np.float32)) / full_scale

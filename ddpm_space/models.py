@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.pipeline_folder import MODEL_ERRORS, ModelError, PipelineFolder, names_in, read_folder, wanted
+from ddpm_space.reasons import Reason, reason_of
 from ddpm_space.schedule import NoiseSchedule
 
 if TYPE_CHECKING:
@@ -171,12 +172,12 @@ def _read_scheduler(config: dict[str, Any], source: str) -> tuple[NoiseSchedule,
     found = config.get("_class_name", "DDPMScheduler")
     known = {"NotesDDPMScheduler", *(scheduler.name for scheduler in KarrasDiffusionSchedulers)} - {"EDMEulerScheduler"}
     if str(found) not in known:
-        raise ModelError("error.model.scheduler", source=source, reason=f"{found} is not a scheduler of the DDPM family")
+        raise ModelError("error.model.scheduler", source=source, reason=Reason("reason.not_ddpm", {"found": found}))
     try:
         scheduler = NotesDDPMScheduler.from_config(config)
         return scheduler.schedule, scheduler.config.prediction_type
     except Exception as error:  # a file may give any value for anything
-        raise ModelError("error.model.scheduler", source=source, reason=_short(error)) from error
+        raise ModelError("error.model.scheduler", source=source, reason=reason_of(error, "reason.scheduler_value")) from error
 
 
 def read_unet(parts: PipelineFolder, source: str) -> UNet2DModel:
@@ -193,10 +194,10 @@ def read_unet(parts: PipelineFolder, source: str) -> UNet2DModel:
             str(parts.unet_folder), use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
         )
     except Exception as error:  # diffusers and torch raise many types for a config that builds no network, or other shapes
-        raise ModelError("error.model.weights_mismatch", source=source, reason=_short(error)) from error
-    wrong = [f"{key} missing" for key in info["missing_keys"]] + [f"{key} unknown" for key in info["unexpected_keys"]]
-    if wrong:
-        raise ModelError("error.model.weights_mismatch", source=source, reason=f"{sorted(wrong)[0]}, {len(wrong)} in all")
+        raise ModelError("error.model.weights_mismatch", source=source, reason=reason_of(error, "reason.no_network")) from error
+    for key, names in (("reason.weight_missing", info["missing_keys"]), ("reason.weight_left_over", info["unexpected_keys"])):
+        if names:
+            raise ModelError("error.model.weights_mismatch", source=source, reason=Reason(key, {"name": min(names), "count": len(names)}))
     for name, weight in unet.named_parameters():
         if not torch.isfinite(weight).all():
             raise ModelError("error.model.not_finite", source=source, name=name)
@@ -209,10 +210,9 @@ def _try_out(network: UNetNetwork, x_t: Tensor, steps: int, source: str) -> None
         with torch.inference_mode():
             output = network(x_t, torch.tensor([steps - 1], device=x_t.device))
     except Exception as error:  # whatever a layer raises
-        raise ModelError("error.model.does_not_run", source=source, reason=_short(error)) from error
-    if output.shape != x_t.shape or not torch.isfinite(output).all():
-        raise ModelError("error.model.does_not_run", source=source, reason=f"it returns shape {tuple(output.shape)}, or NaN")
-
-
-def _short(error: Exception) -> str:
-    return " ".join((str(error) or type(error).__name__).split())[:300]
+        raise ModelError("error.model.does_not_run", source=source, reason=reason_of(error)) from error
+    if output.shape != x_t.shape:
+        shapes = {"found": tuple(output.shape), "expected": tuple(x_t.shape)}
+        raise ModelError("error.model.does_not_run", source=source, reason=Reason("reason.output_shape", shapes))
+    if not torch.isfinite(output).all():
+        raise ModelError("error.model.does_not_run", source=source, reason=Reason("reason.output_not_finite"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm_space.errors import TextError
+from ddpm_space.reasons import Reason, reason_of
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -179,10 +180,10 @@ def _check_pieces(unet_folder: Path, source: str) -> None:
         return
     weight_map = _read_json(index, source).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise ModelError("error.model.damaged", source=source, file=index.name, reason="no weight_map")
+        raise ModelError("error.model.damaged", source=source, file=index.name, reason=Reason("reason.no_weight_map"))
     for piece in sorted({str(name) for name in weight_map.values()}):
         if not fnmatchcase(piece, MAIN_WEIGHTS[-1]) or "/" in piece or "\\" in piece:
-            raise ModelError("error.model.damaged", source=source, file=index.name, reason=f"it names {piece}")
+            raise ModelError("error.model.damaged", source=source, file=index.name, reason=Reason("reason.names_file", {"file": piece}))
         if not (unet_folder / piece).is_file():
             raise ModelError("error.model.no_weights", source=source, missing=piece)
 
@@ -195,14 +196,14 @@ def _check_headers(files: Iterable[Path], source: str) -> None:
             with safe_open(path, "pt"):
                 pass
         except (SafetensorError, OSError) as error:
-            raise ModelError("error.model.damaged", source=source, file=path.name, reason=str(error)) from error
+            raise ModelError("error.model.damaged", source=source, file=path.name, reason=reason_of(error)) from error
 
 
 def _read_json(path: Path, source: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError("error.model.damaged", source=source, file=path.name, reason=str(error)) from error
+        raise ModelError("error.model.damaged", source=source, file=path.name, reason=reason_of(error)) from error
     if not isinstance(content, dict):
-        raise ModelError("error.model.damaged", source=source, file=path.name, reason="not a JSON object")
+        raise ModelError("error.model.damaged", source=source, file=path.name, reason=Reason("reason.not_an_object"))
     return content

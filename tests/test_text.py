@@ -64,7 +64,7 @@ def test_every_id_that_is_used_exists_and_every_text_is_used() -> None:
     plain = {text for text in used if KEY.fullmatch(text) and not NOT_KEYS.fullmatch(text)}
     assert plain - set(TEXT) == set(), "ids without a text"
     of_controls = {key for key in TEXT if key.rsplit(".", 1)[0] in plain}
-    reached = {key for key in TEXT if key in plain or key.startswith("error.") or any(pattern.fullmatch(key) for pattern in patterns)}
+    reached = {key for key in TEXT if key in plain or key.startswith(("error.", "reason.")) or any(pattern.fullmatch(key) for pattern in patterns)}
     reached |= of_controls
     assert set(TEXT) - reached == set(), "texts that nothing shows"
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ddpm_space.errors import TextError
+from ddpm_space.reasons import Reason
 
 if TYPE_CHECKING:
     from ddpm_space.models import LoadedModel
@@ -76,7 +77,7 @@ def steps(story: Story, model: LoadedModel, *arguments: Any, calls: int, batch: 
                 raise record(values.pop("key"), **values)
             yield record(**{name: _unpacked(value) for name, value in values.items()})
     except gr.Error as error:
-        raise GpuError(KEYS.get(error.title, "error.gpu.busy"), reason=str(error.message)) from error
+        raise GpuError(KEYS.get(error.title, "error.gpu.busy"), reason=Reason("reason.platform", detail=str(error.message))) from error
 
 
 def seconds(model: LoadedModel, calls: int, batch: int) -> int:

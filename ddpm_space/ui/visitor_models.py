@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ddpm_space.errors import TextError
+from ddpm_space.reasons import Reason
 from ddpm_space.ui.model import check_channels
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _parameters(config: dict[str, Any], name: str) -> int:
         with torch.device("meta"):
             return int(UNet2DModel.from_config(config).num_parameters())
     except Exception as error:  # diffusers and torch raise many types for a config that builds no network
-        raise ModelError("error.model.weights_mismatch", source=name, reason=type(error).__name__) from error
+        raise ModelError("error.model.weights_mismatch", source=name, reason=Reason("reason.no_network", detail=type(error).__name__)) from error
 
 
 def _for_visitors(error: ModelError, name: str) -> Exception:

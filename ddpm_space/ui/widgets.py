@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 
 from ddpm_space.errors import TextError
+from ddpm_space.reasons import Reason
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.head import STATIC
 
@@ -75,10 +76,12 @@ def error_payload(error: Exception) -> Payload:
     return {"error": {"key": "error.unexpected", "values": {}}}
 
 
-def _short(value: Any) -> str | None:
-    """Write a value of an error for the page; None stays, as an empty entry has a word of its own in each language."""
+def _short(value: Any) -> str | Payload | None:
+    """Write a value of an error for the page; None stays, as an empty entry has a word of its own in each language, and a reason is a text itself."""
     if value is None:
         return None
+    if isinstance(value, Reason):
+        return {"key": value.key, "values": {name: _short(each) for name, each in value.values.items()}, "detail": value.detail}
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -68,11 +68,14 @@ def test_the_language_follows_the_browser_and_the_switch_is_kept(open_page: Call
     assert open_page(None, locale="fr-FR").page.locator("h1").inner_text() == text("header.title", "en")
 
 
-def test_what_a_server_says_is_shown_as_it_is(open_page: Callable) -> None:
-    page = open_page().page
-    reason = r"costs $\href{javascript:alert(1)}{x}$"
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_a_server_says_is_shown_as_it_is_and_called_a_detail(open_page: Callable, language: str) -> None:
+    page = open_page(language).page
+    detail = r"costs $\href{javascript:alert(1)}{x}$"
+    reason = {"key": "reason.unknown", "values": {}, "detail": detail}
     shown = page.evaluate(NOTE, {"key": "error.model.old_copy", "values": {"repo": "a/b", "reason": reason, "commit": "0"}})
-    assert f"({reason})" in shown["text"] and shown["links"] == 0
+    sentence = text("error.model.old_copy", language).format(repo="a/b", reason=text("reason.unknown", language), commit="0")
+    assert shown == {"text": sentence + text("error.detail", language) + detail, "detail": detail, "links": 0}
 
 
 NOTE = """async (note) => {
@@ -80,7 +83,8 @@ NOTE = """async (note) => {
     const root = document.createElement("div");
     describeModel(root)({ schedule: "linear", num_parameters: 1, prediction_type: "epsilon", note });
     await new Promise((resolve) => setTimeout(resolve, 500));
-    return { text: root.querySelector(".note").textContent, links: root.querySelectorAll("a").length };
+    const shown = root.querySelector(".note");
+    return { text: shown.textContent, detail: shown.querySelector(".error-detail code").textContent, links: root.querySelectorAll("a").length };
 }"""
 
 

@@ -31,7 +31,7 @@ import { reverseStep } from "./reverse_step.js";
 import { routes } from "./routes.js";
 import { pixel } from "./labs/pixel.js";
 import { posterior } from "./labs/posterior.js";
-import { errorText, node, say } from "./text.js";
+import { errorParts, node, say } from "./text.js";
 import { translateToasts } from "./toasts.js";
 
 const PANELS = { header, section, contents, model: modelChoice, path, film, downloads, step: reverseStep };
@@ -51,7 +51,7 @@ window.ddpm.mount = (element, props, trigger, watch) => {
   root.replaceChildren(notice, ...(empty ? [empty] : []), body);
   const fail = (error) => {
     notice.hidden = !error;
-    if (error) notice.textContent = errorText(named(error, root.dataset.panel.replace("lab-", "")));
+    if (error) notice.replaceChildren(...errorParts(named(error, root.dataset.panel.replace("lab-", ""))));
   };
   const draw = PANELS[root.dataset.panel](body, { props, trigger, fail });
   if (empty) body.hidden = true;

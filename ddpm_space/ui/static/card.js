@@ -1,7 +1,7 @@
 // A formula card: the formula, the same with the numbers of this picture and this step, what it means, where it comes from, the function that computes it,
 // and its check, run now. What it says comes from the registry of equations.
 import { ask } from "./ask.js";
-import { errorText, node, number, rich, say, t, tex } from "./text.js";
+import { errorParts, node, number, rich, say, t, tex } from "./text.js";
 
 const described = new Map();
 
@@ -47,7 +47,7 @@ export function card(id) {
       result.dataset.passed = String(found.passed);
       result.dataset.difference = String(found.difference);
     } catch (error) {
-      result.replaceChildren(node("p", { className: "error-note" }, errorText(error.answer)));
+      result.replaceChildren(node("p", { className: "error-note" }, ...errorParts(error.answer)));
     }
     check.disabled = false;
   });

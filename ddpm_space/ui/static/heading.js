@@ -1,7 +1,7 @@
 // Words that stand still: the page's head with the language switch, the opening of a section, and the line about the model.
 import { announce, followTabs } from "./contents.js";
 import { address } from "./link.js";
-import { errorText, known, node, number, say, t } from "./text.js";
+import { errorParts, known, node, number, say, t } from "./text.js";
 
 const TABS = ["noising", "sampling", "loss"];
 const LANGUAGES = { "zh-CN": "中文", en: "English" };
@@ -62,7 +62,7 @@ export function describeModel(root) {
     const values = { ...loaded, schedule, millions: number(loaded.num_parameters / 1e6, 3), myriads: number(loaded.num_parameters / 1e4, 3) };
     const kind = { epsilon: "model.epsilon", v_prediction: "model.v_prediction", sample: "model.sample" }[loaded.prediction_type];
     // As it is: it repeats what a server said, which is nobody's formula.
-    const note = loaded.note ? node("p", { className: "note" }, errorText(loaded.note)) : "";
+    const note = loaded.note ? node("p", { className: "note" }, ...errorParts(loaded.note)) : "";
     root.replaceChildren(say("p", "model.line", values), say("p", kind, {}), loaded.learned_variance ? say("p", "model.learned_variance") : "", note);
   };
 }

@@ -2,7 +2,7 @@
 import { latest } from "./ask.js";
 import { cards as makeCards, whenNear } from "./card.js";
 import { chosenModel } from "./chosen_model.js";
-import { errorText, known, node, say, t } from "./text.js";
+import { errorParts, known, node, say, t } from "./text.js";
 
 // build(stage) -> draw(answer, values); controls: {name: control}. `values()` may add to or change what is asked.
 // A lab without `build`'s answer to every change sets `ask: false` and asks by the returned `refresh()`.
@@ -18,7 +18,7 @@ export function lab(root, name, { controls, build, cards = [], values = (chosen)
   const fail = (error) => {
     notice.hidden = !error;
     stage.classList.toggle("stale", Boolean(error));
-    if (error) notice.textContent = errorText(named(error, name));
+    if (error) notice.replaceChildren(...errorParts(named(error, name)));
   };
   const send = latest(
     name,

@@ -2,7 +2,7 @@
 import { whenNear } from "./card.js";
 import { chosenModel, modelInfo } from "./chosen_model.js";
 import { describeModel } from "./heading.js";
-import { errorText, node, say, t } from "./text.js";
+import { errorParts, node, say, t } from "./text.js";
 
 const HUB = "hub";
 
@@ -69,7 +69,7 @@ export function modelChoice(root, { props, trigger, fail }) {
       waiting.hidden = true;
       // What is named by the address and cannot be had is given up for the page's own, and the reason stays.
       if (asked === "" || asked !== chosenModel.value) return;
-      failure.textContent = errorText(error);
+      failure.replaceChildren(...errorParts(error));
       failure.hidden = false;
       fail(null);
       chosenModel.set("");

@@ -2,7 +2,7 @@
 import { inAddress, keep } from "./link.js";
 import { camera, drawing } from "./own_picture.js";
 import { signal } from "./store.js";
-import { errorText, node, say, t } from "./text.js";
+import { errorParts, node, say, t } from "./text.js";
 
 export const EXAMPLES = [..."0123456789"].map((digit) => `digit_${digit}`).concat("coat", "sneaker");
 const FIRST = "digit_3";
@@ -37,7 +37,7 @@ export function pictureSource() {
   });
   const wrong = node("p", { className: "error-note", role: "alert", hidden: true });
   const refuse = (error) => {
-    wrong.textContent = errorText(error);
+    wrong.replaceChildren(...errorParts(error));
     wrong.hidden = false;
   };
   const take = (canvas) => {

@@ -13,9 +13,17 @@ export function t(key, values = {}) {
   return (table[key] ?? key).replace(/\{(\w+)(?::[^}]*)?\}/g, (whole, name) => (name in values ? values[name] : whole));
 }
 
-// An error from Python: its sentence, with the names of fields and empty entries in the visitor's language.
-export function errorText({ key, values }) {
-  const shown = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value ?? t("error.empty")]));
+// An error from Python as parts of an element: its sentence, with the names of fields, reasons and empty entries in the visitor's language, and below it
+// what another library said about the reason. All of it is plain text.
+export function errorParts({ key, values }) {
+  const reason = Object.values(values).find((value) => value?.key);
+  const detail = reason?.detail && node("span", { className: "error-detail" }, t("error.detail"), node("code", { lang: "en" }, reason.detail));
+  return [errorSentence(key, values), ...(detail ? [detail] : [])];
+}
+
+function errorSentence(key, values) {
+  const words = (value) => (value?.key ? t(value.key, value.values) : (value ?? t("error.empty")));
+  const shown = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, words(value)]));
   // A lab has put its control's own label there already.
   if (key.startsWith("error.form.") && known(`field.${shown.name}`)) shown.name = t(`field.${shown.name}`);
   return t(key, shown);

@@ -20,6 +20,7 @@ from ddpm_space.ui.text.noising import NOISING
 from ddpm_space.ui.text.page import PAGE
 from ddpm_space.ui.text.plane import PLANE
 from ddpm_space.ui.text.posterior import POSTERIOR
+from ddpm_space.ui.text.reasons import REASON_TEXTS
 from ddpm_space.ui.text.sampling import SAMPLING
 from ddpm_space.ui.text.thermo2015 import THERMO2015
 
@@ -40,6 +41,7 @@ TEXT: Pairs = {
     **PLANE,
     **MISTAKES,
     **ERRORS,
+    **REASON_TEXTS,
 }
 """id -> (Chinese, English)."""
 
