@@ -28,10 +28,13 @@ export function chart(root) {
   root.append(title, legend, canvas);
   let spec = null;
   let reading = null;
+  let titled = null;
 
   const render = () => {
     if (!spec || !canvas.clientWidth) return;
-    rich(title, spec.title);
+    // A chart beside something that plays is drawn many times with the same title, whose formulas take longer than all else.
+    if (spec.title !== titled) rich(title, spec.title);
+    titled = spec.title;
     legend.replaceChildren(...legendItems(spec, reading ?? spec.marker));
     canvas.replaceChildren(plot(spec, canvas.clientWidth, reading));
     listen(canvas.firstChild);

@@ -22,13 +22,19 @@ export function cloud(root, { label, height = 0.75, playKey = "cloud.play", paus
   let scene = null;
   let frame = 0;
   let running = 0;
+  // Kept, as reading them from the page for every picture would make the browser lay it out or style it anew each time.
+  let width = 0;
+  let seen = true;
+  const colours = new Map();
   const listeners = new Set();
 
-  const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim() || "#888";
+  const colour = (name) => {
+    if (!colours.has(name)) colours.set(name, getComputedStyle(root).getPropertyValue(`--${name}`).trim() || "#888");
+    return colours.get(name);
+  };
 
   const paint = () => {
-    if (!scene || !root.clientWidth) return;
-    const width = root.clientWidth;
+    if (!scene || !width) return;
     const tall = Math.round(width * height);
     const ratio = window.devicePixelRatio || 1;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(tall * ratio)) {
@@ -53,15 +59,15 @@ export function cloud(root, { label, height = 0.75, playKey = "cloud.play", paus
     (scene.above ?? []).forEach((layer) => layer(draw, frame));
     context.restore();
     frameAxes(draw, x, y, scene.labels);
-    reading.textContent = scene.time ? scene.time(frame) : "";
-    scrub.setAttribute("aria-valuetext", reading.textContent);
-    root.dataset.frame = String(frame);
   };
 
   const go = (next) => {
     frame = next;
     scrub.value = next;
     paint();
+    reading.textContent = scene?.time ? scene.time(frame) : "";
+    scrub.setAttribute("aria-valuetext", reading.textContent);
+    root.dataset.frame = String(frame);
     listeners.forEach((listener) => listener(frame));
   };
 
@@ -82,7 +88,8 @@ export function cloud(root, { label, height = 0.75, playKey = "cloud.play", paus
       drawn += 1;
       // What a benchmark reads: pictures drawn a second while playing.
       if (now > begun) root.dataset.fps = ((1000 * drawn) / (now - begun)).toFixed(1);
-      go(next);
+      if (next >= last || (seen && next !== frame)) go(next);
+      else if (seen) paint();
       if (next >= last) pause();
       else running = requestAnimationFrame(step);
     };
@@ -94,9 +101,18 @@ export function cloud(root, { label, height = 0.75, playKey = "cloud.play", paus
     pause();
     go(Number(scrub.value));
   });
-  new ResizeObserver(paint).observe(root);
+  new ResizeObserver((entries) => {
+    width = Math.floor(entries.at(-1).contentRect.width);
+    paint();
+  }).observe(root);
+  // Nobody looks at what is far from the screen: time goes on there, pictures do not.
+  new IntersectionObserver((entries) => (seen = entries.at(-1).isIntersecting), { rootMargin: "200px" }).observe(canvas);
   // The colours follow light and dark.
-  new MutationObserver(paint).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  const recolour = () => {
+    colours.clear();
+    paint();
+  };
+  new MutationObserver(recolour).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 
   return {
     element: root,
@@ -113,6 +129,24 @@ export function cloud(root, { label, height = 0.75, playKey = "cloud.play", paus
       go(Math.min(scene.from ?? 0, scene.frames.shape[0] - 1));
     },
   };
+}
+
+// What stands beside a cloud that plays, charts and formulas, is drawn a few times a second, the cloud itself with every picture; the frame it rests on
+// is always drawn.
+const PACE = 100;
+export function paced(moving, draw, playing = moving.playing) {
+  let last = 0;
+  let due = 0;
+  moving.onFrame((frame) => {
+    clearTimeout(due);
+    const now = () => {
+      last = performance.now();
+      draw(frame);
+    };
+    const wait = PACE - (performance.now() - last);
+    if (!playing() || wait <= 0) now();
+    else due = setTimeout(now, wait);
+  });
 }
 
 function points({ context, x, y, colour }, { frames, role = "xt", box, size = 2.2 }, frame) {

@@ -60,8 +60,9 @@ export function tex(element, source, displayMode = false) {
     if (element.dataset.tex !== source) return;
     engine.render(source, element, { displayMode, trust: true, strict: false, throwOnError: false });
     if (!displayMode) return;
+    // Observed anew, it is measured when the browser has laid the page out; at once, each of many formulas would make it do so.
+    blocks.unobserve(element);
     blocks.observe(element);
-    reach(element);
   });
   return element;
 }

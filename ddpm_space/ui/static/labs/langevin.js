@@ -1,11 +1,11 @@
 // Particles in a potential: the cloud on the move, the histogram of the frame that is shown, and the temperature that the particles show.
 import { chart } from "../chart.js";
-import { cloud, heat } from "../cloud.js";
+import { cloud, heat, paced } from "../cloud.js";
 import { choice, seed, slider } from "../controls.js";
 import { lab } from "../lab.js";
 import { decode } from "../picture.js";
 import { node, number, numberTex, say, t, withError } from "../text.js";
-import { histogram, paced, readings, rowsOf } from "./langevin_readings.js";
+import { histogram, readings, rowsOf } from "./langevin_readings.js";
 
 const POTENTIALS = ["harmonic", "double_well", "tilted", "ring", "mueller_brown"];
 const CARDS = ["N1.langevin", "N1.baoab", "N1.stationary_density", "N1.force", "N1.equipartition", "N1.overdamped", "N1.euler_maruyama"];

@@ -39,21 +39,4 @@ export function histogram({ edges, counts, probability }, particles) {
   };
 }
 
-// Charts and formulas beside a cloud that plays are drawn a few times a second, the cloud itself with every picture; the frame it rests on is always drawn.
-const PACE = 100;
-export function paced(moving, draw) {
-  let last = 0;
-  let due = 0;
-  moving.onFrame((frame) => {
-    clearTimeout(due);
-    const now = () => {
-      last = performance.now();
-      draw(frame);
-    };
-    const wait = PACE - (performance.now() - last);
-    if (!moving.playing() || wait <= 0) now();
-    else due = setTimeout(now, wait);
-  });
-}
-
 export const words = (key, values = {}) => t(key, values).replaceAll("$", "");

@@ -1,11 +1,11 @@
 // Sampling with nothing but a score: the same chains without and with the Metropolis correction, side by side.
 import { chart } from "../chart.js";
-import { cloud, heat } from "../cloud.js";
+import { cloud, heat, paced } from "../cloud.js";
 import { choice, seed, slider } from "../controls.js";
 import { lab } from "../lab.js";
 import { decode } from "../picture.js";
 import { node, number, numberTex, say, t, withError } from "../text.js";
-import { histogram, paced, rowsOf, words } from "./langevin_readings.js";
+import { histogram, rowsOf, words } from "./langevin_readings.js";
 
 const SAMPLERS = ["ula", "mala"];
 const CARDS = ["N1.ula_step", "N1.mala_step", "N1.mala_log_ratio", "N1.score_from_eps", "N1.log_density_ratio", "N1.annealed_step_size"];
@@ -44,11 +44,12 @@ function build(stage, { fill }) {
       both.filter((other) => other !== one).forEach((other) => other.moving.go(frame));
       leading = null;
     });
-    paced(one.moving, (frame) => {
+    const follow = (frame) => {
       if (!shown) return;
       one.bars(histogramSpec(shown, one.name, frame));
       if (one.name === "mala") drawNumbers(frame);
-    });
+    };
+    paced(one.moving, follow, () => both.some(({ moving }) => moving.playing()));
   });
 
   function drawNumbers(frame) {

@@ -1,6 +1,6 @@
 // The 2-D lab (rows N7, N8): particles run back through the exact reverse process; below them the density and the score of q_t, above them trajectories.
 import { latest } from "../ask.js";
-import { arrows, cloud, heat } from "../cloud.js";
+import { arrows, cloud, heat, paced } from "../cloud.js";
 import { choice, seed, slider, toggle } from "../controls.js";
 import { lab } from "../lab.js";
 import { decode } from "../picture.js";
@@ -9,7 +9,8 @@ import { askedWorld, worldControls } from "./world.js";
 
 const PATHS = 4;
 const ARROW_SHARE = 0.2;
-const SECONDS = 4; // of a run that is played
+const SECONDS = 2; // of a run that is played, unless a picture for every step takes longer
+const FASTEST = 30; // steps a second
 const CARDS = ["N8.ancestral_step", "N7.posterior_coefficients", "N1.score_from_eps", "N6.q_cumulative"];
 const QUANTITIES = [
   ["t", "t"],
@@ -89,6 +90,8 @@ function build(stage, fill, layers) {
 
   particles.onFrame((frame) => {
     run.frame = frame;
+  });
+  paced(particles, (frame) => {
     const step = run.stepAt(frame);
     list.hidden = !step;
     arrived.hidden = Boolean(step);
@@ -115,7 +118,7 @@ function build(stage, fill, layers) {
       time: (frame) => (frame < total ? t("plane.frame", { step: frame, total, t: answer.t[frame] }) : t("plane.result_label")),
       layers: below,
       above,
-      perSecond: Math.max(4, total / SECONDS),
+      perSecond: Math.min(FASTEST, Math.max(4, total / SECONDS)),
       from: total,
     });
     about.replaceChildren(say("span", answer.world.kind === "points" ? "plane.points_world" : "plane.mixture_world", answer.world));
