@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from reading import shown_error
 from walk import T_SLIDER, check_language, eventually, exact, set_range
 
 from ddpm_space import noising
@@ -69,6 +70,11 @@ def test_a_pixel_s_histogram_and_posterior(open_page: Callable, lang: str) -> No
     for route in ("steps", "jump"):
         assert abs(shown(page, PIXEL, f"pixel_mean_{route}") - mean) < 4 * math.sqrt(variance / 5000)
         assert abs(shown(page, PIXEL, f"pixel_variance_{route}") - variance) < 4 * variance * math.sqrt(2 / 5000)
+        panel = page.locator(PIXEL)
+        assert shown_error(panel, f"pixel_mean_{route}") == pytest.approx(math.sqrt(variance / 5000), rel=0.04)
+        assert shown_error(panel, f"pixel_variance_{route}") == pytest.approx(variance * math.sqrt(2 / 5000), rel=0.04)
+        freedom = shown(page, PIXEL, "pixel_freedom")
+        assert abs(shown(page, PIXEL, f"pixel_chi2_{route}") - freedom) < 4 * math.sqrt(2 * freedom)
     near(page, POSTERIOR)
     set_range(page.locator("[data-control='posterior.s'] input"), 60)
     x_t = noising.noise_image(picture, chain, 250, seed=0).x_t[0, 0, 12, 15].double()
@@ -77,6 +83,10 @@ def test_a_pixel_s_histogram_and_posterior(open_page: Callable, lang: str) -> No
     assert shown(page, POSTERIOR, "mu_tilde") == pytest.approx(float(mu_tilde), rel=1e-5)
     for name in ("mu_tilde", "beta_tilde", "evidence"):
         assert shown(page, POSTERIOR, f"{name}_difference") < 1e-9
+        assert shown(page, POSTERIOR, f"{name}_bayes") == pytest.approx(shown(page, POSTERIOR, name), rel=1e-8)
+    scale = math.sqrt(1 - float(chain.alpha_bar[250]))
+    z = (float(x_t) - math.sqrt(float(chain.alpha_bar[250])) * value) / scale
+    assert shown(page, POSTERIOR, "evidence") == pytest.approx(math.exp(-z * z / 2) / scale / math.sqrt(2 * math.pi), rel=1e-5)
     check_language(page, lang)
 
 
