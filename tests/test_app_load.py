@@ -1,4 +1,6 @@
-"""Thirty visitors for three minutes, after two to warm up: no error but "busy", everybody gets their own results, light actions stay quick, memory does not grow."""
+"""Thirty visitors for three minutes, after two to warm up: no error but "busy", everybody has their own results, light actions are quick,
+and memory does not grow.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,8 @@ class Visitor:
         self.client, self.address = Client(address, verbose=False, download_files=folder), address
         self.seed, self.heard = 1000 + number, heard
         self.random = random.Random(number)
-        self.digit = example_path(f"digit_{number % 10}")
+        self.example = f"digit_{number % 10}"
+        self.digit = example_path(self.example)
 
     def stay(self, until: float) -> None:
         """Act and think in turns."""
@@ -120,7 +123,7 @@ class Visitor:
             self.same("langevin", json.dumps(self.ask("langevin", **motion, seed=self.seed)).encode())
         else:
             chain = {"view": "gray_28", "schedule": "cosine", "T": "1000"}
-            self.same("noising", json.dumps(self.ask("noising", picture={"example": self.digit.stem}, **chain, seed=self.seed)).encode())
+            self.same("noising", json.dumps(self.ask("noising", picture={"example": self.example}, **chain, seed=self.seed)).encode())
 
     def ask(self, name: str, **values: Any) -> dict[str, Any]:
         """Put a question as the page's scripts do."""

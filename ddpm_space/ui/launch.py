@@ -29,7 +29,7 @@ MAX_FILE_MEGABYTES = 20
 """Largest file that a caller of the API may send."""
 
 MOST_SESSIONS = 200
-"""Visits that the server remembers: each costs 0.2 MB, and up to 20 MB of its latest run; beyond that the one that was quiet for longest is forgotten."""
+"""Visits that the server remembers: each costs 0.2 MB, and up to 20 MB of its latest run. The one that was quiet for longest goes first."""
 
 
 def mcp_wanted() -> bool:
