@@ -17,7 +17,7 @@ from pathlib import Path
 from conftest import FLAGS, NAMES, PATIENCE
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
-from walk import await_phase, move_t, open_tab, press, set_range
+from walk import await_phase, meet, move_t, open_tab, press, set_range
 
 from ddpm_space.ui.launch import DEFAULT_MODEL, start
 from ddpm_space.ui.model import ModelSlot
@@ -69,16 +69,6 @@ def take(browser: Browser, address: str, shot: Shot, whole: bool) -> Image.Image
     if not whole:
         picture = picture.crop((0, 0, picture.width, min(picture.height, TALL[shot.size])))
     return picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-
-
-def meet(page: Page) -> None:
-    """Scroll through the page: a lab asks its first question when it comes near the screen."""
-    place = 0
-    while place < page.evaluate("document.documentElement.scrollHeight"):
-        page.evaluate("place => scrollTo(0, place)", place)
-        page.wait_for_timeout(400)
-        place += 500
-    page.wait_for_timeout(2500)
 
 
 def noising(page: Page, lang: str) -> None:

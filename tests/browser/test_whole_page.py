@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from walk import await_phase, exact, move_t, open_tab, press
+from walk import await_phase, draw_all, exact, move_t, open_tab, press, text, unfold
 
 from ddpm_space import loss, models
 from ddpm_space.images import load_image
@@ -70,3 +70,63 @@ def check_widths(page) -> None:
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.set_viewport_size({"width": 1280, "height": 900})
+
+
+# What is wider than the screen and cannot be scrolled to; what does not fit its own button or label; what is too small for a finger.
+MISFITS = """() => {
+    const shown = (one) => one.checkVisibility({ visibilityProperty: true }) && !one.closest(".visually-hidden, .katex");
+    const ours = (what) => [...document.querySelectorAll(what.split(", ").map((one) => `.ddpm ${one}`).join(", "))].filter(shown);
+    const named = (kind) => (one) => `${kind}: ${one.closest("[data-panel]")?.dataset.panel} ${one.outerHTML.slice(0, 120)}`;
+    const frame = (one) => one.matches(".gradio-container, body, html");
+    const held = (one) => one && (getComputedStyle(one).overflowX === "visible" ? held(one.parentElement) : !frame(one));
+    const outside = ours("*").filter((one) => {
+        const box = one.getBoundingClientRect();
+        return box.width && (box.right > innerWidth + 1 || box.left < -1) && !held(one.parentElement);
+    });
+    const wordy = ours("button, label, summary, dt, dd, h2, h3, .reading, figcaption").filter((one) => !one.querySelector(".katex"));
+    const clipped = wordy.filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth);
+    const target = (one) => (one.matches("input[type=checkbox]") ? one.closest("label") : one).getBoundingClientRect();
+    const small = ours("button, summary, select, input, a").filter((one) => Math.min(target(one).width, target(one).height) < 24);
+    return [...outside.map(named("outside")), ...clipped.map(named("clipped")), ...small.map(named("small"))];
+}"""
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_lab_fits_the_screen_once_it_is_drawn(open_page: Callable, lang: str) -> None:
+    page = open_page(lang).page
+    found = []
+    for name in ("noising", "sampling", "loss"):
+        page.set_viewport_size({"width": 1280, "height": 900})
+        draw_all(page, name, lang)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            unfold(page)
+            page.wait_for_timeout(800)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            found += [f"{name} {width} {misfit}" for misfit in page.evaluate(MISFITS)]
+    assert found == [], "\n".join(found)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_phone_shows_questions_that_open_by_hand_by_keyboard_and_by_link(open_page: Callable, lang: str) -> None:
+    page = open_page(lang, 390).page
+    panel = page.locator("[data-panel=lab-pixel]")
+    assert page.locator("[data-panel=lab-noising]").is_visible() and panel.is_hidden()
+    button = page.locator("[data-fold=pixel]")
+    assert button.get_attribute("aria-expanded") == "false"
+    button.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-lab=pixel][data-state=drawn]")
+    assert button.get_attribute("aria-expanded") == "true" and button.inner_text() == text("fold.close", lang)
+    page.locator(".contents summary").locator("visible=true").click()
+    page.locator("[data-section=ula]").click()
+    page.locator("[data-panel=lab-ula]").wait_for()
+    page.wait_for_url("**open=pixel%2Cula**")
+    again = open_page(lang, 390).page
+    again.goto(page.url)
+    again.locator("[data-panel=lab-ula]").wait_for()
+    assert again.locator("[data-panel=lab-pixel]").is_visible() and again.locator("[data-panel=lab-msd]").is_hidden()
+    again.locator("[data-fold=pixel]").click()
+    assert again.locator("[data-panel=lab-pixel]").is_hidden()
+    again.set_viewport_size({"width": 1280, "height": 900})
+    assert again.locator("[data-panel=lab-pixel]").is_visible() and again.locator(".fold-button").locator("visible=true").count() == 0

@@ -43,6 +43,28 @@ def unfold(page: Page) -> None:
             button.click()
 
 
+def meet(page: Page) -> None:
+    """Scroll through the page: a lab asks its first question when it comes near the screen."""
+    place = 0
+    while place < page.evaluate("document.documentElement.scrollHeight"):
+        page.evaluate("place => scrollTo(0, place)", place)
+        page.wait_for_timeout(400)
+        place += 500
+    page.wait_for_timeout(2500)
+
+
+def draw_all(page: Page, name: str, lang: str) -> None:
+    """Open a tab, meet each of its labs, and run what runs, with the settings as they stand."""
+    open_tab(page, name, lang)
+    meet(page)
+    for button in page.locator("[data-panel] button[data-run]").all():
+        if button.is_visible() and button.is_enabled():
+            button.click()
+            panel = button.evaluate("button => button.closest('[data-panel]').dataset.panel")
+            await_phase(page, panel)
+    meet(page)
+
+
 def press(page: Page, key: str, lang: str) -> None:
     """Press a button by the id of its label."""
     page.get_by_role("button", name=text(key, lang), exact=True).locator("visible=true").first.click()
