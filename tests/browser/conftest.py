@@ -22,6 +22,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",  # Chromium's test camera; who may use it is asked as ever
 ]
 PATIENCE = 90_000
 """Milliseconds to wait for anything: a machine may be busy with other work."""

@@ -27,6 +27,7 @@ def choose(page, control: str, word: str) -> None:
     page.locator(f"[data-control='{control}'] [data-word='{word}']").click()
 
 
+@pytest.mark.row("N8", "bound")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_the_perfect_network_of_ten_digits_meets_its_floor(open_page: Callable, tiny_pipeline: Path, lang: str) -> None:
     page = open_page(lang).page

@@ -27,6 +27,7 @@ def expected(law_name: str, model_name: str) -> dict[str, StepCheck]:
     return {step.key: step.check() for step in derivation(x_0, chain, trajectories=3000, seed=0)}
 
 
+@pytest.mark.row("N10", "derivation")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_every_line_s_sides_are_the_library_s(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page

@@ -24,6 +24,7 @@ def number(value: float) -> torch.Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
+@pytest.mark.row("N2", "density", "entropy", "kl")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_gaussian_follows_its_sliders(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
@@ -46,6 +47,7 @@ def test_a_gaussian_follows_its_sliders(open_page: Callable, lang: str) -> None:
     check_language(page, lang)
 
 
+@pytest.mark.row("N3", "reparameterized")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_bell_is_dragged_and_the_eps_stay(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
@@ -63,6 +65,8 @@ def test_the_bell_is_dragged_and_the_eps_stay(open_page: Callable, lang: str) ->
     eventually(lambda: all(f"gaussian.{name}=" in page.evaluate("location.href") for name in ("mu", "sigma")))
 
 
+@pytest.mark.row("N2", "sum", "product")
+@pytest.mark.row("N3", "linear")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_two_gaussians_added_and_multiplied(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
@@ -89,6 +93,7 @@ def test_two_gaussians_added_and_multiplied(open_page: Callable, lang: str) -> N
     await_numbers(lab, {"variance": 1.0})
 
 
+@pytest.mark.row("N3", "gradients")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_two_ways_to_a_gradient(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page

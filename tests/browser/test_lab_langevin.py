@@ -62,6 +62,7 @@ def unpack(packed: dict[str, Any]) -> np.ndarray:
     return np.frombuffer(base64.b64decode(packed["b64"]), packed["dtype"]).reshape(packed["shape"])
 
 
+@pytest.mark.row("N1", "stationary")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_particles_at_another_temperature_in_another_potential(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
@@ -84,6 +85,7 @@ def test_particles_at_another_temperature_in_another_potential(open_page: Callab
     check_language(page, lang)
 
 
+@pytest.mark.row("N1", "msd")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_free_particle_with_another_friction(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
@@ -104,6 +106,7 @@ def test_a_free_particle_with_another_friction(open_page: Callable, lang: str) -
     check_language(page, lang)
 
 
+@pytest.mark.row("N1", "bridge")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_bridge_for_another_step_and_for_a_spring(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
@@ -125,6 +128,7 @@ def test_the_bridge_for_another_step_and_for_a_spring(open_page: Callable, lang:
     check_language(page, lang)
 
 
+@pytest.mark.row("N1", "score")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_sampling_with_a_score_at_another_step_size(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page

@@ -28,6 +28,7 @@ def open_lab(page: Page, name: str, lang: str) -> Locator:
     return find_lab(page, name)
 
 
+@pytest.mark.row("N10", "likelihood", "kl")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_gaussian_is_dragged_over_data_and_climbs(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
@@ -61,6 +62,7 @@ def test_a_gaussian_is_dragged_over_data_and_climbs(open_page: Callable, lang: s
     assert lab.locator("[data-quantity=climbed]").count() == 0, "the ascent belongs to the place it began at"
 
 
+@pytest.mark.row("N9", "gap")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_gap_of_jensen(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
@@ -80,6 +82,7 @@ def test_the_gap_of_jensen(open_page: Callable, lang: str) -> None:
     assert lab.locator('[data-control="jensen.p"]').is_hidden()
 
 
+@pytest.mark.row("N9", "elbo", "importance")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_bounds_tighten(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page

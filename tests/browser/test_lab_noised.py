@@ -19,6 +19,7 @@ from ddpm_space.ui.example_files import example_path
 
 pytestmark = pytest.mark.proof
 
+PIXELS = "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).filter((_, i) => i % 4 === 0)"
 NOISED, PIXEL, POSTERIOR = (f"[data-panel=lab-{name}]" for name in ("noising", "pixel", "posterior"))
 
 
@@ -35,6 +36,7 @@ def near(page, panel: str) -> None:
     page.wait_for_selector(f"{panel} .lab-stage[data-state=drawn]")
 
 
+@pytest.mark.row("N8", "L_T")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_own_endpoints_and_what_the_end_knows(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
@@ -54,6 +56,9 @@ def test_own_endpoints_and_what_the_end_knows(open_page: Callable, lang: str) ->
     check_language(page, lang)
 
 
+@pytest.mark.row("N5", "single_steps")
+@pytest.mark.row("N6", "one_jump")
+@pytest.mark.row("N7", "posterior")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_a_pixel_s_histogram_and_posterior(open_page: Callable, lang: str) -> None:
     page = open_page(lang).page
@@ -122,32 +127,30 @@ def test_a_drawing_becomes_the_picture(open_page: Callable) -> None:
     page.mouse.down()
     page.mouse.move(across(0.8), middle, steps=5)
     page.mouse.up()
-    pixels = "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).filter((_, i) => i % 4 === 0)"
     clean = page.locator(f"{NOISED} .role-x0 canvas")
 
     def line() -> bool:
-        x_0 = np.array(clean.evaluate(pixels)).reshape(28, 28)
+        x_0 = np.array(clean.evaluate(PIXELS)).reshape(28, 28)
         return bool(x_0[14, 14] > 200 and x_0[3].max() == 0 and x_0[14, 1] == 0)
 
     eventually(line)
     assert page.locator(f"{NOISED} .own-picture").is_visible() and "picture=" not in page.evaluate("location.href")
 
 
-def test_a_camera_that_is_refused_is_said(open_page: Callable) -> None:
-    page = open_page().page
-    page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError')); }")
+def test_a_camera_that_is_refused_is_said_and_one_that_is_not_gives_a_frame(open_page: Callable) -> None:
+    """By the browser's own path, with Chromium's test camera: permission, stream, frame, and the camera is let go."""
+    page = open_page().page  # nobody has permitted anything
     page.locator(f"{NOISED} [data-own=camera]").click()
     eventually(lambda: "permit it" in page.locator(f"{NOISED} .picture-source .error-note").inner_text())
-    page.evaluate(
-        """() => {
-            const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 48 });
-            canvas.getContext("2d").fillStyle = "#fff";
-            setInterval(() => canvas.getContext("2d").fillRect(0, 0, 64, 48), 30);
-            navigator.mediaDevices.getUserMedia = () => Promise.resolve(canvas.captureStream(30));
-        }"""
-    )
+    page = open_page(permissions=["camera"]).page
+    clean = page.locator(f"{NOISED} .role-x0 canvas")
+    before = clean.evaluate(PIXELS)
     page.locator(f"{NOISED} [data-own=camera]").click()
     page.wait_for_function("document.querySelector('[data-panel=lab-noising] video').videoWidth > 0")
+    page.evaluate("() => { window.track = document.querySelector('[data-panel=lab-noising] video').srcObject.getTracks()[0]; }")
     page.get_by_role("button", name="Take this frame").first.click()
     page.locator(f"{NOISED} .own-picture").wait_for()
     assert page.locator(f"{NOISED} video").is_hidden()
+    assert page.evaluate("track.readyState") == "ended", "the camera's light would stay on"
+    eventually(lambda: clean.evaluate(PIXELS) != before)
+    assert np.ptp(clean.evaluate(PIXELS)) > 50, "the test camera's picture is not of one gray"

@@ -64,6 +64,8 @@ def choose(panel: Locator, control: str, word: str) -> None:
         place.locator(f'[data-word="{word}"]').click()
 
 
+@pytest.mark.row("N8", "variances")
+@pytest.mark.row("N7", "posterior")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_step_in_the_plane_has_the_library_s_numbers(open_page: Callable, lang: str) -> None:
     page, panel = open_lab(open_page, lang, "plane")

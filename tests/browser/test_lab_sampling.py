@@ -35,6 +35,8 @@ def run(page, panel: str, key: str, lang: str) -> None:
     await_phase(page, panel)
 
 
+@pytest.mark.row("N8", "sampling")
+@pytest.mark.row("N7", "posterior")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_link_restores_the_settings_and_the_run_is_the_library_s(open_page: Callable, live_app: str, tiny_pipeline: Path, lang: str) -> None:
     watched = open_page(lang)
@@ -79,6 +81,7 @@ def test_two_visitors_have_two_trajectories(open_page: Callable, lang: str) -> N
         assert caught.value.suggested_filename == f"ddpm_{steps}_steps.png"
 
 
+@pytest.mark.row("N8", "means")
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_two_means_are_measured_as_the_library_does(open_page: Callable, tiny_pipeline: Path, lang: str) -> None:
     page = open_page(lang, 390).page
