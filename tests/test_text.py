@@ -40,6 +40,48 @@ def test_both_languages_say_it(key: str) -> None:
         assert text.count("$") % 2 == 0, "an unclosed formula"
 
 
+@pytest.mark.parametrize("key", sorted(key for key in TEXT if key.endswith(".lead")))
+def test_a_section_starts_with_two_sentences_at_most(key: str) -> None:
+    """Abbreviations (et al., Eq.) end no sentence, and neither do formulas."""
+    chinese, english = (re.sub(r"\$[^$]*\$", "", text) for text in TEXT[key])
+    assert len(re.findall(r"[。！？]", chinese)) <= 2
+    assert len(re.findall(r"[.!?](?=\s+[A-Z$]|$)", re.sub(r"\b(al|Eq|eq)\.", r"\1", english).strip())) <= 2
+
+
+TERMS = {
+    "分数函数": "得分函数",
+    "score": "得分",
+    "证据下界": "变分下界",
+    "贝叶斯下界": "贝叶斯下限",
+    "噪声表": "噪声调度",
+    "nats": "奈特",
+    "重新参数化": "重参数化",
+    "再参数化": "重参数化",
+    "加噪声过程": "加噪过程",
+    "「": "“",
+}
+"""One word for one thing: what is not written in Chinese -> what is."""
+
+
+def chinese_texts() -> Iterator[tuple[str, str]]:
+    """Every Chinese text of the page: the table's, the equations', the mistakes' and the derivation's."""
+    yield from ((key, pair[0]) for key, pair in TEXT.items())
+    for path in (FOLDER.parent / "notes" / "checks", FOLDER.parent / "derivation", FOLDER.parent / "mistakes"):
+        for module in path.glob("*.py"):
+            for each in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+                if isinstance(each, ast.Constant) and isinstance(each.value, str) and HAN.search(each.value):
+                    yield module.name, each.value
+
+
+def test_chinese_has_one_word_for_one_thing_and_chinese_punctuation() -> None:
+    wrong = []
+    for where, whole in chinese_texts():
+        said = re.sub(r"\$[^$]*\$|\{\w+\}", "", whole)
+        wrong += [(where, word, "write", right) for word, right in TERMS.items() if word in said]
+        wrong += [(where, found) for found in re.findall(r"[\u4e00-\u9fff][,;:?!]", said)]
+    assert wrong == []
+
+
 def python_strings() -> Iterator[str]:
     for path in CODE:
         for found in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

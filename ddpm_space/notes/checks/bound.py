@@ -97,8 +97,8 @@ def check_simple_loss(generator: torch.Generator) -> Measured:
 @entry(
     "N8.bits_per_dim",
     latex=r"\text{bits/dim} = \frac{\text{nats}}{D \ln 2}",
-    zh="每个像素平均需要多少比特；越小越好。",
-    en="How many bits a pixel takes on average; smaller is better.",
+    zh="每一维（每个像素的每个通道）平均需要多少比特；越小越好。",
+    en="How many bits one value (a channel of a pixel) takes on average; smaller is better.",
     source="Ho 2020 table 1",
     route_zh="256 级灰度上的均匀分布恰好是每像素 8 比特",
     route_en="a uniform law over 256 grey levels is exactly 8 bits a pixel",

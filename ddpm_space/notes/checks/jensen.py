@@ -77,7 +77,7 @@ def check_jensen_sampled(generator: torch.Generator) -> Measured:
     latex=r"\log p(x) = \log\left(\sum_{z=1}^{n} p_z\right) = \underbrace{\sum_{z=1}^{n} q_z \log\left(\frac{p_z}{q_z}\right)}_{\mathrm{ELBO}}"
     r" + \underbrace{\sum_{z=1}^{n} q_z \log\left(\frac{q_z}{p_z / p(x)}\right)}_{\mathrm{KL}(q(z \mid x)\,\|\,p(z \mid x)) \ge 0},"
     r"\quad p_z = p(x,z),\ q_z = q(z \mid x)",
-    zh="证据下界：对数似然不小于 ELBO，差额恰好是 q 与真实后验之间的 KL 散度。",
+    zh="变分下界（ELBO）：对数似然不小于 ELBO，差额恰好是 q 与真实后验之间的 KL 散度。",
     en="The evidence lower bound: the log-likelihood is at least the ELBO, and what is missing is exactly the KL from q to the true posterior.",
     source="Kingma 2014 eq. 1-2",
     route_zh="线性高斯模型 z ~ N(0, 1)，x|z ~ N(z, s²)，q 为任意高斯：log p、ELBO 与 KL 各有解析式，与网格上的求和比较",

@@ -28,10 +28,10 @@ def score_of(law: torch.distributions.Distribution, x: Tensor) -> Tensor:
 @entry(
     "N1.score_from_eps",
     latex=r"\nabla_{x_t} \log q(x_t) = -\frac{\varepsilon_\theta}{\sqrt{1-\bar\alpha_t}}",
-    zh="预测噪声的网络同时给出了对数密度的梯度（score），因此可以直接用于郎之万采样。",
+    zh="预测噪声的网络同时给出了对数密度的梯度（得分），因此可以直接用于郎之万采样。",
     en="A network that predicts the noise also gives the gradient of the log-density (the score), so Langevin sampling can use it.",
     source="Vincent 2011; Song 2019; Ho 2020 section 3.2",
-    route_zh="混合高斯数据：E[ε|x_t] 由对 x_0 的数值积分得到，score 由 log q(x_t) 的自动微分得到",
+    route_zh="混合高斯数据：E[ε|x_t] 由对 x_0 的数值积分得到，得分由 log q(x_t) 的自动微分得到",
     route_en="data from a mixture: E[eps | x_t] by quadrature over x_0, the score by autograd of log q(x_t), also by quadrature",
 )
 def check_score_from_eps(generator: torch.Generator) -> Measured:
@@ -51,7 +51,7 @@ def check_score_from_eps(generator: torch.Generator) -> Measured:
 @entry(
     "N1.ula_step",
     latex=r"x' = x + \frac{\eta}{2}\,s(x) + \sqrt{\eta}\,z,\qquad z\sim\mathcal{N}(0,I)",
-    zh="无校正的郎之万采样（ULA）：沿 score 走一小步，再加噪声；步长有限时分布有偏差。",
+    zh="无校正的郎之万采样（ULA）：沿得分走一小步，再加噪声；步长有限时分布有偏差。",
     en="Unadjusted Langevin sampling (ULA): a small step along the score, then noise; with a finite step its law is a little off.",
     source="Song 2019 eq. 4; Roberts, Tweedie 1996",
     route_zh="目标为 N(μ, σ²) 时线性映射的不动点：均值应为 μ，方差应为 σ²/(1 − η/(4σ²))",
@@ -72,7 +72,7 @@ def check_ula_step(generator: torch.Generator) -> Measured:
 @entry(
     "N1.log_density_ratio",
     latex=r"\log \frac{p(y)}{p(x)} = \int_0^1 s\big(x + u\,(y-x)\big)\cdot (y-x)\,du",
-    zh="只知道 score 也能得到两点密度之比：沿连线积分。",
+    zh="只知道得分也能得到两点密度之比：沿连线积分。",
     en="A score alone gives the ratio of two densities: integrate it along the way.",
     source="fundamental theorem of calculus",
     route_zh="混合高斯的对数密度之差（三个坐标）",

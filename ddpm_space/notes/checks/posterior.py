@@ -109,7 +109,7 @@ def check_p_reverse(generator: torch.Generator) -> Measured:
 @entry(
     "N8.mu_theta_from_eps",
     latex=r"\mu_\theta = \frac{1}{\sqrt{1-\beta_{t|s}}}\Big(x_t - \frac{\beta_{t|s}}{\sqrt{1-\bar\alpha_t}}\,\varepsilon_\theta\Big)",
-    zh="用预测的噪声直接写出反向一步的均值（论文公式 11）；不截断时与「先求 x̂_0 再求后验」相同。",
+    zh="用预测的噪声直接写出反向一步的均值（论文公式 11）；不截断时与“先求 x̂_0 再求后验”相同。",
     en="The mean of the reverse step straight from the predicted noise (eq. 11); without clipping it equals x_0-then-posterior.",
     source="Ho 2020 eq. 11",
     route_zh="先由 ε_θ 求 x̂_0，再代入后验均值",

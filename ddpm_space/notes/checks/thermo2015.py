@@ -188,7 +188,7 @@ def check_moment_bits(generator: torch.Generator) -> Measured:
 @entry(
     "N4.log_null_gaussian",
     latex=r"\log\pi(x_0) = -\frac{1}{2}\left(\sum_{i=1}^{d} x_{0,i}^2 + d\,\log(2\pi)\right)",
-    zh="「空模型」单位高斯噪声给数据的对数概率；平均后就是 L_null。",
+    zh="“空模型”单位高斯噪声给数据的对数概率；平均后就是 L_null。",
     en="The log-probability that the null model, unit Gaussian noise, gives the data; its mean is L_null.",
     source="Sohl-Dickstein 2015 table 1",
     route_zh="与 torch.distributions 的多元高斯比较；并且二维、单位二阶矩时应为论文的 −4.094 比特",
@@ -207,7 +207,7 @@ def check_log_null_gaussian(generator: torch.Generator) -> Measured:
 @entry(
     "N4.log_null_bits",
     latex=r"\log\pi(x_0) = \sum_{i=1}^{n}\left(x_{0,i}\,\log\pi_1 + (1-x_{0,i})\,\log(1-\pi_1)\right)",
-    zh="「空模型」独立比特给数据的对数概率；平均后就是 L_null。",
+    zh="“空模型”独立比特给数据的对数概率；平均后就是 L_null。",
     en="The log-probability that the null model, independent bits, gives the data; its mean is L_null.",
     source="Sohl-Dickstein 2015 table 1",
     route_zh="与 8 个状态上写出的乘积分布比较；并且 20 位的心跳序列应为论文的 −14.438 比特",
@@ -230,7 +230,7 @@ def check_log_null_bits(generator: torch.Generator) -> Measured:
     zh="扩散模型比同样矩的独立噪声好多少比特。",
     en="How many bits better than independent noise of the same moments.",
     source="Sohl-Dickstein 2015 table 1",
-    route_zh="概率之比：2 的「增益」次方应等于两个概率相除",
+    route_zh="概率之比：2 的“增益”次方应等于两个概率相除",
     route_en="2 to this power must be the ratio of the two probabilities",
 )
 def check_gain_bits(generator: torch.Generator) -> Measured:

@@ -23,7 +23,7 @@ def random_probabilities(generator: torch.Generator, *shape: int) -> Tensor:
 @entry(
     "N4.beta_erase",
     latex=r"\beta_t = \frac{1}{T-t+1},\qquad t=1,\dots,T",
-    zh="二项扩散的时间表：每一步都抹去同样多（1/T）的信号，走完 T 步时恰好一点不剩。",
+    zh="二项扩散的噪声调度：每一步都抹去同样多（1/T）的信号，走完 T 步时恰好一点不剩。",
     en="The schedule of binomial diffusion: every step erases the same share 1/T of the signal, and after T steps none is left.",
     source="Sohl-Dickstein 2015 section 2.4.1",
     route_zh="逐步相乘：剩下的信号 ∏(1 − β) 应当从 1 匀速降到 0",
@@ -93,7 +93,7 @@ def check_q_posterior_bits(generator: torch.Generator) -> Measured:
 @entry(
     "N4.p_reverse_bits",
     latex=r"p_\theta(x_s = 1 \mid x_t) = (1-\hat x_0)\,q(x_s = 1 \mid x_t, 0) + \hat x_0\,q(x_s = 1 \mid x_t, 1)",
-    zh="模型的反向一步：按预测的「原比特是 1 的概率」把两种后验加权平均。",
+    zh="模型的反向一步：按预测的“原比特是 1 的概率”把两种后验加权平均。",
     en="The model's reverse step: the two posteriors, weighted by the predicted chance that the clean bit is 1.",
     source="f_b of Sohl-Dickstein 2015 table App.1",
     route_zh="三个互相关联的比特：用贝叶斯公式求 E[x_0|x_t]，结果应等于 8 个状态上真正的 q(x_s = 1|x_t)",

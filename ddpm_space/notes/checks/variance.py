@@ -15,7 +15,7 @@ from ddpm_space.notes.entry import Measured, compare, entry
 @entry(
     "N8.clipping_difference",
     latex=r"\Delta\mu = \frac{\sqrt{\bar\alpha_s}\,\beta_{t|s}}{1-\bar\alpha_t}\,\big(\max(-1,\min(1,\hat x_0))-\hat x_0\big)",
-    zh="「先求 x̂_0、截断、再代入后验」与公式 (11) 的差；x̂_0 没有越界时为 0。",
+    zh="“先求 x̂_0、截断、再代入后验”与公式 (11) 的差；x̂_0 没有越界时为 0。",
     en="What separates x_0-then-posterior with clipping from eq. (11); 0 where x_0_hat stays within bounds.",
     source="Ho 2020 eq. 11 against eq. 7",
     route_zh="分别用两条路线求出反向均值，再相减",

@@ -116,7 +116,7 @@ def check_alpha_bar_from_snr(generator: torch.Generator) -> Measured:
 @entry(
     "N8.snr_weight",
     latex=r"w_{x_0} = \frac{1}{2}\big(\mathrm{SNR}(s)-\mathrm{SNR}(t)\big),\qquad L_{t-1}=w_{x_0}\,\|x_0-\hat x_0\|^2",
-    zh="方差取 β̃ 时，这一项只看信噪比的差，与噪声表的其余细节无关。",
+    zh="方差取 β̃ 时，这一项只看信噪比的差，与噪声调度的其余细节无关。",
     en="With the variance beta_tilde the term knows the schedule only through the two signal-to-noise ratios.",
     source="Kingma 2021, discrete-time loss",
     route_zh="用 torch.distributions 计算两个方差为 β̃ 的高斯之间的 KL 散度",
@@ -136,7 +136,7 @@ def check_snr_weight(generator: torch.Generator) -> Measured:
     "N8.continuous_bound",
     latex=r"L_\infty = \tfrac{1}{2}\int_{\log\mathrm{SNR}_{\min}}^{\log\mathrm{SNR}_{\max}}"
     r" \mathbb{E}\,\|\varepsilon-\varepsilon_\theta\|^2\; d\log\mathrm{SNR}",
-    zh="步数趋于无穷时的下界：只与信噪比的两端有关，与中间的噪声表无关。",
+    zh="步数趋于无穷时的下界：只与信噪比的两端有关，与中间的噪声调度无关。",
     en="The bound for infinitely many steps: only the two ends of the signal-to-noise ratio matter, not the schedule between them.",
     source="Kingma 2021, continuous-time loss",
     route_zh="数据为高斯时，最优去噪器的这个积分是互信息之差 ½ log (1 + v·SNR_max)/(1 + v·SNR_min)（I-MMSE）",

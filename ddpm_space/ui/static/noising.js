@@ -5,7 +5,7 @@ import { numbers } from "./numbers.js";
 import { decode, paintPlanes, sign, term, tile } from "./picture.js";
 import { pictureSource } from "./source.js";
 import { noisedPicture } from "./store.js";
-import { ROLE_TEX, node, number, numberTex, t } from "./text.js";
+import { ROLE_TEX, node, number, numberTex, say, t } from "./text.js";
 
 const PLAY_SECONDS = 5;
 const FORMULAS = ["N5.q_step", "N6.q_cumulative", "N3.q_cumulative_sample", "N8.prior_kl"];
@@ -48,7 +48,8 @@ function build(stage, step, fill) {
   const equation = node("div", { className: "picture-equation" }, left.element, sign("="), signal.element, sign("+"), sigma.element);
   const play = node("button", { type: "button", className: "small-button" });
   const list = node("div");
-  stage.append(equation, step.element, node("p", { className: "note" }, t("noising.t_info")), play, list);
+  const ends = node("p", { className: "note", dataset: { ends: "" }, hidden: true });
+  stage.append(equation, step.element, node("p", { className: "note" }, t("noising.t_info")), play, ends, list);
   numbers(list);
   let picture = null;
   let mixed = null;
@@ -72,8 +73,18 @@ function build(stage, step, fill) {
     paintPlanes(tiles.x0.canvas, picture.x0, picture.shape);
     paintPlanes(tiles.eps.canvas, picture.eps, picture.shape);
     noisedPicture.set(picture);
+    tellEnds(ends, payload.schedule.name, picture);
     show(step.setting.value);
   };
+}
+
+// The sigmoid stays sigmoid(-6) of the range short of the betas that were set: what it reaches is read from the table that Python sent.
+function tellEnds(place, name, { beta, T }) {
+  const { beta_1: first, beta_T: last } = chain();
+  place.hidden = name !== "sigmoid";
+  if (place.hidden) return;
+  const values = { first: first.setting.value, last: last.setting.value, reached_first: beta[0], reached_last: beta[T - 1] };
+  place.replaceChildren(say("span", "noising.ends_not_reached", Object.fromEntries(Object.entries(values).map(([key, value]) => [key, number(value)]))));
 }
 
 // The formulas with this step's numbers; what is drawn is shown at the middle pixel.

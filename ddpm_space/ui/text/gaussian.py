@@ -113,7 +113,7 @@ GAUSSIAN = {
     "gradients.variance": ("单次方差，实测 ± 标准误", "variance of one, measured ± standard error"),
     "gradients.theory": ("单次方差，理论", "variance of one, exact"),
     "gradients.ratio": ("抵得上 1 次重参数化所需的抽样", "draws worth 1 reparameterized"),
-    "gradients.needed": ("误差降到 1% 所需的抽样", "draws for an error of 1 %"),
+    "gradients.needed": ("误差降到 1% 所需的抽样", "draws for an error of 1%"),
     "gradients.name.pathwise": ("重参数化", "reparameterized"),
     "gradients.name.score": ("得分函数", "score function"),
     "gradients.name.baseline": ("得分函数 − 最优基线", "score function, best baseline"),
@@ -125,15 +125,16 @@ GAUSSIAN = {
     "gradients.shares": ("均值 {mean}，竖线是精确值", "mean {mean}; the upright line is exact"),
     "gradients.shares_outside": (
         "均值 {mean}，竖线是精确值；另有 {outside}% 在图外",
-        "mean {mean}; the upright line is exact; {outside} % lie beyond the picture",
+        "mean {mean}; the upright line is exact; {outside}% lie beyond the picture",
     ),
     "gradients.summary": (
         "单次梯度的直方图：均值 {mean}，精确值 {exact}，{outside}% 在图外",
-        "Histogram of single gradients: mean {mean}, exact {exact}, {outside} % beyond the picture",
+        "Histogram of single gradients: mean {mean}, exact {exact}, {outside}% beyond the picture",
     ),
     "gradients.verdict": (
-        "得分函数的方差是重参数化的 {ratio} 倍，用上最优基线也还有 {best} 倍：同样的精度要多抽这么多次。",
-        "The score function has {ratio} times the variance, and {best} times with the best baseline: that many more draws for the same precision.",
+        "得分函数的方差是重参数化的 {ratio} 倍，用上最优基线也还有 {best} 倍：要同样的精度，就要抽这么多倍的样本。",
+        "The score function has {ratio} times the variance, and {best} times with the best baseline: "
+        "that many times the draws for the same precision.",
     ),
     "gradients.verdict_wave": (
         "这里反过来：$f$ 起伏太快，重参数化的方差是得分函数的 {gain} 倍（有基线时得分函数是它的 {best} 倍）。重参数化通常更好，但不是定理。",
@@ -156,7 +157,7 @@ GAUSSIAN = {
         "三种估计用同一批 {draws} 个 $\\varepsilon$；基线由另外 {draws} 个试抽的点估出，否则会带来偏差。最后一列的 1% 指一个标准误占精确梯度的比例。",
         "All three use the same {draws} values of $\\varepsilon$; the baseline comes from "
         "{draws} pilot draws of their own, as it would bias the estimate "
-        "otherwise. The 1 % of the last column is one standard error as a share of the exact gradient.",
+        "otherwise. The 1% of the last column is one standard error as a share of the exact gradient.",
     ),
     "gradients.by_formula": (
         "$f$ 是二次函数：精确梯度由数值积分和公式两条路求得，理论方差用公式。",

@@ -61,7 +61,7 @@ LANGEVIN = {
     # A free particle
     "msd.title": ("没有外力时，一个粒子走多远？", "With nothing to hold it, how far does a particle get?"),
     "msd.lead": (
-        "刚出发时它还记得自己的速度，位移随 $t$ 成正比；撞得多了就忘了，位移只随 $\\sqrt t$ 增长。"
+        "刚出发时它还记得自己的速度，位移与 $t$ 成正比；撞得多了就忘了，位移只与 $\\sqrt t$ 成正比。"
         "均方位移的公式把两段连在一起，分界在 $t=2m/\\gamma$；这里用一群粒子去量它。",
         "At first it remembers its velocity and goes as far as $t$; kicked often enough it has forgotten, and gets only as far as $\\sqrt t$. "
         "One formula for the mean-square displacement joins the two, which cross at $t=2m/\\gamma$; here a cloud measures it.",
@@ -171,9 +171,9 @@ LANGEVIN = {
         "Only with $kT=k$ is the variance of equilibrium 1 and the end $\\mathcal N(0,1)$.",
     ),
     # Sampling with a score
-    "ula.title": ("只知道分数函数，能采样吗？", "Can one sample knowing nothing but the score?"),
+    "ula.title": ("只知道得分函数，能采样吗？", "Can one sample knowing nothing but the score?"),
     "ula.lead": (
-        "能：每一步沿分数 $\\nabla\\log p$ 走一点，再加一份噪声，这就是郎之万采样。"
+        "能：每一步沿得分 $\\nabla\\log p$ 走一点，再加一份噪声，这就是郎之万采样。"
         "步长有限时它会偏（ULA）；每步再掷一次硬币决定去留（MALA），偏差就没有了，代价是有些步白走。",
         "Yes: go a little along the score $\\nabla\\log p$, add noise, repeat; that is Langevin sampling. With steps of finite size its law is off "
         "(ULA); let a coin decide whether each step is taken (MALA) and the error is gone, at the price of steps not taken.",

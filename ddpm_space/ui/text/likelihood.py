@@ -21,14 +21,15 @@ LIKELIHOOD = {
     "mle.climb": ("从这里沿梯度上山", "Climb from here by gradient"),
     "mle.surface": ("似然的地形：颜色越浓，数据越可能", "The landscape of the likelihood: the stronger the colour, the likelier the data"),
     "mle.surface_how": (
-        "方块是现在的模型，十字是公式给出的山顶，箭头是梯度的方向（太长时缩短）。颜色是 $e^{\\ell-\\hat\\ell}$，即平均每个数据的似然与最大值之比。",
+        "方块是现在的模型，十字是公式给出的山顶，箭头是梯度的方向（太长时缩短）。"
+        "颜色是 $e^{\\ell-\\hat\\ell}$，即每个数据的似然（几何平均）与最大值之比。",
         "The square is the model now, the cross the top by formula, the arrow the gradient (shortened where long). "
-        "The colour is $e^{\\ell-\\hat\\ell}$, the likelihood of a datum on average, relative to the largest.",
+        "The colour is $e^{\\ell-\\hat\\ell}$, the geometric mean of the data's likelihoods, relative to the largest.",
     ),
     "mle.at_top": ("这就是最大似然：梯度为零，再怎么拖都只会更低。", "This is the maximum: the gradient is zero, and any other place is lower."),
     "mle.behind": (
-        "平均每个数据还差 {gap} 奈特，也就是它的似然只有最优模型的 {factor} 倍。",
-        "{gap} nats below the best for each datum: on average its likelihood is {factor} of what it could be.",
+        "平均每个数据还差 {gap} 奈特，也就是似然的几何平均只有最优模型的 {factor} 倍。",
+        "{gap} nats below the best for each datum: the geometric mean of their likelihoods is {factor} of what it could be.",
     ),
     "mle.chart": ("{n} 个数据与模型", "{n} data and the model"),
     "mle.axis_x": ("数据的值 x", "value of a datum, x"),
@@ -57,11 +58,11 @@ LIKELIHOOD = {
         "goes through the data one by one, entropy and KL know only how "
         "full each bin is, and both must agree. The entropy stays, so the largest likelihood is the least KL.",
     ),
-    "jensen.title": ("为什么先平均再取对数总是更大？", "Why is the log of an average never less than the average of the logs?"),
+    "jensen.title": ("为什么先平均再取对数，从不小于先取对数再平均？", "Why is the log of an average never less than the average of the logs?"),
     "jensen.lead": (
-        "凹函数的弦总在曲线下方，所以 $f(\\mathbb E X)\\ge\\mathbb E f(X)$，这就是 Jensen 不等式。中间的间隙就是变分下界（ELBO）丢掉的那一部分，"
+        "凹函数的弦从不高于曲线，所以 $f(\\mathbb E X)\\ge\\mathbb E f(X)$，这就是 Jensen 不等式。中间的间隙就是变分下界（ELBO）丢掉的那一部分，"
         "拖动两个端点看它变大变小。",
-        "A chord of a concave function stays below the curve, hence $f(\\mathbb E X)\\ge\\mathbb "
+        "A chord of a concave function is never above the curve, hence $f(\\mathbb E X)\\ge\\mathbb "
         "E f(X)$: Jensen's inequality. The gap between the two is "
         "what the variational bound (ELBO) gives away; drag the ends and watch it grow and shrink.",
     ),
@@ -146,7 +147,7 @@ LIKELIHOOD = {
     "iwae.steps.8": ("8 步", "8 steps"),
     "iwae.x_0": ("看哪个 $x_0$", "At which $x_0$"),
     "iwae.seed": ("轨迹的随机种子", "Seed of the trajectories"),
-    "iwae.sweep": ("质量从 0% 走到 100%", "Quality from 0 to 100 %"),
+    "iwae.sweep": ("质量从 0% 走到 100%", "Quality from 0 to 100%"),
     "iwae.verdict": (
         "ELBO 低了 {gap} 奈特，这正是 $\\mathrm{KL}(q\\,\\|\\,p_\\theta)$；$k$ = 1024 条轨迹之后只差 {left}。",
         "The ELBO is {gap} nats low, which is $\\mathrm{KL}(q\\,\\|\\,p_\\theta)$; with $k$ = 1024 trajectories {left} are left.",
@@ -166,7 +167,7 @@ LIKELIHOOD = {
     "iwae.trained": ("网络变好，两条线都升高（看过的每一档）", "A better network lifts both (every quality looked at)"),
     "iwae.sweep_first": (
         "只画看过的质量：拖动“网络的质量”，或者按“质量从 0% 走到 100%”。",
-        "Only qualities that were looked at are drawn: move the slider, or press Quality from 0 to 100 %.",
+        "Only qualities that were looked at are drawn: move the slider, or press Quality from 0 to 100%.",
     ),
     "iwae.mean_data": ("上限：数据的负熵", "the ceiling: minus the data's entropy"),
     "iwae.mean_log_p": ("平均 $\\log p_\\theta$", "mean $\\log p_\\theta$"),
@@ -183,7 +184,7 @@ LIKELIHOOD = {
     "iwae.how": (
         "质量为 100% 的网络给出真正的后验均值；0% 时只知道数据的均值和方差（一个高斯的后验均值），中间按比例混合，每一档都是一个真正的模型，"
         "上面的数都为它重新计算。所有 $k$ 共用 {trajectories} 条轨迹；权重的相对方差是 {relative}，抵得上 {effective} 条等权轨迹。",
-        "At 100 % the network gives the true posterior mean; at 0 % it knows only the data's mean and variance (the posterior mean of one Gaussian), "
+        "At 100% the network gives the true posterior mean; at 0% it knows only the data's mean and variance (the posterior mean of one Gaussian), "
         "and between them the two are mixed: each is a model of its own, for which all numbers are computed anew. All $k$ share {trajectories} "
         "trajectories; the weights' relative variance is {relative}, and they are worth {effective} equal ones.",
     ),

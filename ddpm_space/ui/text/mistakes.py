@@ -22,7 +22,7 @@ MISTAKES = {
     "mistakes.mistake.prior_never_reached": ("T 变短，β 没跟着变", "shorter T, same betas"),
     "mistakes.world": ("数据", "Data"),
     "mistakes.world.suited": ("最能看出它的", "what shows it best"),
-    "mistakes.world.roll": ("瑞士卷", "swiss roll"),
+    "mistakes.world.roll": ("瑞士卷", "Swiss roll"),
     "mistakes.world.cloud": ("一团高斯", "a Gaussian cloud"),
     "mistakes.seed": ("随机种子", "Seed"),
     "mistakes.right": ("正确", "Right"),

@@ -17,6 +17,11 @@ NOISING = {
     "noising.T.50": ("50 步", "50"),
     "noising.beta_1": ("起点 $\\beta_1$（第一步的方差）", "First variance $\\beta_1$"),
     "noising.beta_T": ("终点 $\\beta_T$（最后一步的方差）", "Last variance $\\beta_T$"),
+    "noising.ends_not_reached": (
+        "S 形调度只取 sigmoid 从 −6 到 6 的一段，所以到不了设定的两端：设的是 {first} 到 {last}，实际走过的是 {reached_first} 到 {reached_last}。",
+        "The sigmoid schedule takes the sigmoid from −6 to 6 only and stays short of both ends: set are {first} to {last}, "
+        "reached are {reached_first} to {reached_last}.",
+    ),
     "noising.seed": ("噪声的随机种子", "Seed of the noise"),
     "noising.play": ("播放：t 从头走到尾", "Play: run t to the end"),
     "noising.pause": ("暂停", "Pause"),
@@ -24,7 +29,7 @@ NOISING = {
         "显示时 −1 为黑、1 为白，超出的部分被截断；参与计算的数没有截断。",
         "On the screen −1 is black and 1 is white, and what lies outside is clipped; the numbers computed with are not.",
     ),
-    "noising.view.gray_28": ("28 × 28 灰度（模型的尺寸）", "28 × 28 gray (the model's size)"),
+    "noising.view.gray_28": ("28 × 28 灰度（自带模型的尺寸）", "28 × 28 gray (the bundled model's size)"),
     "noising.view.gray_64": ("64 × 64 灰度", "64 × 64 gray"),
     "noising.view.gray_256": ("256 × 256 灰度", "256 × 256 gray"),
     "noising.view.colour_64": ("64 × 64 彩色", "64 × 64 colour"),
@@ -47,10 +52,10 @@ NOISING = {
     ),
     "routes.title": ("一步一步走，和一次跳到位，结果一样吗？", "Do many small steps and one jump end in the same place?"),
     "routes.lead": (
-        "单步公式 $q(\\mathbf x_t\\mid\\mathbf x_{t-1})$ 连乘起来，理论上正好是一次到位的 $q(\\mathbf x_t\\mid\\mathbf x_0)$。"
+        "单步公式 $q(\\mathbf x_t\\mid\\mathbf x_{t-1})$ 一步步复合起来，理论上正好是一次到位的 $q(\\mathbf x_t\\mid\\mathbf x_0)$。"
         "这里两条路各走 64 遍，"
         "比较走到终点时的均值和方差，并给出误差棒。",
-        "In theory the single steps $q(\\mathbf x_t\\mid\\mathbf x_{t-1})$ multiply up to exactly the one jump $q(\\mathbf x_t\\mid\\mathbf x_0)$. "
+        "In theory the single steps $q(\\mathbf x_t\\mid\\mathbf x_{t-1})$ compose to exactly the one jump $q(\\mathbf x_t\\mid\\mathbf x_0)$. "
         "Here each way is taken 64 times, and the means and variances they arrive at are compared, with error bars.",
     ),
     "routes.measure": ("用当前的图片和 t 再测一次", "Measure again for this picture and t"),

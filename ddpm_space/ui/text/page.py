@@ -4,9 +4,9 @@ PAGE = {
     "header.page_title": ("DDPM 拆开看：加噪、采样、损失", "DDPM, opened up: noising, sampling, loss"),
     "header.title": ("DDPM 拆开看", "DDPM, opened up"),
     "header.lead": (
-        "把一张图加噪成纯噪声，看模型从噪声一步步画回来，再把损失逐项拆开。页面上每张图、每个数都是当场算出来的。",
+        "把一张图加噪成纯噪声，看模型从噪声一步步画回来，再把损失逐项拆开。页面上的每个结果都是当场算出来的。",
         "Turn a picture into noise, watch a model draw one back step by step, and take its loss apart. "
-        "Every picture and number here is computed for what you see.",
+        "Every result here is computed for what you see.",
     ),
     "header.language": ("语言", "Language"),
     "header.link": ("复制链接", "Copy link"),

@@ -11,7 +11,7 @@ PLANE = {
     **{key: (CHINESE[key], english) for key, english in PLANE_ERRORS.items()},
     "plane.title": ("去噪网络要是完美的，采样会是什么样？", "What would sampling look like with a perfect network?"),
     "plane.lead": (
-        "平面上的数据，$q_t$ 的密度、score 和 $\\mathbb E[\\mathbf x_0\\mid\\mathbf x_t]$ 都有精确公式，这里不用任何网络。"
+        "平面上的数据，$q_t$ 的密度、得分和 $\\mathbb E[\\mathbf x_0\\mid\\mathbf x_t]$ 都有精确公式，这里不用任何网络。"
         "看粒子从纯噪声一步步走回数据；换一组点，或者自己画一组，再看走得对不对。",
         "For data in the plane, the density of $q_t$, its score and $\\mathbb E[\\mathbf x_0\\mid\\mathbf x_t]$ are "
         "exact formulas: no network is used. "
@@ -49,7 +49,7 @@ PLANE = {
     "plane.seed": ("随机种子", "Seed"),
     "plane.layers": ("图层", "Layers"),
     "plane.density": ("$q_t$ 的密度（底色）", "density of $q_t$ (shade)"),
-    "plane.score": ("score 场（箭头）", "score field (arrows)"),
+    "plane.score": ("得分场（箭头）", "score field (arrows)"),
     "plane.paths": ("几条轨迹", "a few trajectories"),
     "plane.data": ("数据点", "data points"),
     "plane.picture": ("粒子从噪声走回数据", "Particles walking from noise back to data"),
@@ -87,7 +87,7 @@ PLANE = {
     ),
     "live.title": ("一个小网络离完美还差多少？", "How far from perfect is a small network?"),
     "live.lead": (
-        "在同一份数据上现场训练一个几万参数的小网络，用的就是 $L_{\\mathrm{simple}}$；虚线是贝叶斯下界，谁也低不过它。"
+        "在同一份数据上现场训练一个几万参数的小网络，用的就是 $L_{\\mathrm{simple}}$；虚线是贝叶斯下限，谁也低不过它。"
         "左边是完美网络的粒子，右边是它此刻画出的，两边用同样的噪声。",
         "A network of some ten thousand parameters is trained on the same data, here and now, with "
         "$L_{\\mathrm{simple}}$; the dashed line is the Bayes "
@@ -115,7 +115,7 @@ PLANE = {
     "live.prediction.sample": ("原图 $\\mathbf x_0$", "clean $\\mathbf x_0$"),
     "live.seed": ("随机种子", "Seed"),
     "live.progress": ("训练进度", "Progress of training"),
-    "live.preparing": ("正在算贝叶斯下界和完美网络的粒子……", "Computing the Bayes floor and the perfect network's particles…"),
+    "live.preparing": ("正在算贝叶斯下限和完美网络的粒子……", "Computing the Bayes floor and the perfect network's particles…"),
     "live.running": ("第 {step} / {total} 步，{seconds} 秒", "Step {step} of {total}, {seconds} s"),
     "live.finished": ("训练完成：{step} 步，{seconds} 秒", "Trained: {step} steps, {seconds} s"),
     "live.capped": (
@@ -124,7 +124,8 @@ PLANE = {
     ),
     "live.stopped": ("已停在第 {step} / {total} 步（{seconds} 秒）", "Stopped at step {step} of {total} ({seconds} s)"),
     "live.verdict": (
-        "网络的 $L_{\\mathrm{simple}}$ = {loss}，下界 {floor}，高出 {above}%（超出 {excess}；对所有 $t$ 平均，{draws} 次全新抽样，两者用同一批）",
+        "网络的 $L_{\\mathrm{simple}}$ = {loss}，贝叶斯下限 {floor}，高出 {above}%"
+        "（超出 {excess}；对所有 $t$ 平均，{draws} 次全新抽样，两者用同一批）",
         "The network's $L_{\\mathrm{simple}}$ is {loss}, the floor {floor}: {above}% above it (excess {excess}; averaged over all $t$, {draws} fresh "
         "draws, the same for both)",
     ),
@@ -133,7 +134,7 @@ PLANE = {
         "The data have a standard deviation of 1 a coordinate, and are made of Gaussians of standard deviation {std}.",
     ),
     "live.verdict_points": (
-        "数据是有限个点，下界属于把点全部记住的网络；小网络记不住，学到的是抹平了的形状，这正是它能画出新东西的原因。",
+        "数据是有限个点，这个下限属于把点全部记住的网络；小网络记不住，学到的是抹平了的形状，这正是它能画出新东西的原因。",
         "The data are finitely many points, and the floor is that of a network that knows all of them by heart. A "
         "small one cannot: it learns a smoothed "
         "shape, and that is why it draws something new.",
@@ -151,7 +152,7 @@ PLANE = {
     ),
     "live.curve_label": ("训练损失随训练步的变化", "Training loss over the training steps"),
     "live.loss_line": ("小网络", "small network"),
-    "live.floor_line": ("贝叶斯下界", "Bayes floor"),
+    "live.floor_line": ("贝叶斯下限", "Bayes floor"),
     "live.loss_axis": ("均方误差", "mean squared error"),
     "live.step_axis": ("训练步", "training step"),
     "live.exact_picture": ("完美网络画出的粒子", "Particles of the perfect network"),
