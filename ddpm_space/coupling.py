@@ -89,7 +89,7 @@ def coupled_sample(
         with torch.inference_mode():
             x_0_hat = denoiser.predict(x_t, torch.tensor(t, device=device), clip=1.0 if clip else None).x_0_hat
             mean, variance = p_reverse(x_0_hat, x_t, alpha_bar_t, alpha_bar_s, beta_tilde(alpha_bar_t, alpha_bar_s))
-            noise = bridge_noise(schedule, t, s, draw) if coupled else cast(variance.sqrt(), mean) * draw()
+            noise = bridge_noise(schedule, t, s, draw) if coupled else float(variance.sqrt()) * draw()
             x_t = mean + noise.to(device)
         if s < 0:
             check_finite(x_t, "error.image.sample_not_finite")

@@ -82,7 +82,7 @@ def eps_errors(denoiser: Denoiser, x_0: Tensor, timesteps: Iterable[int], *, dra
     for t in timesteps:
         x_t = q_cumulative_sample(clean, denoiser.schedule.at(t).alpha_bar_t, eps=eps)
         prediction = _predict(denoiser, x_t, torch.full((len(clean),), int(t)))
-        estimate = _estimate(elbo.simple_loss(eps.double(), prediction.eps_theta.double()).reshape(draws, images))
+        estimate = _estimate(elbo.simple_loss(eps.cpu().double(), prediction.eps_theta.cpu().double()).reshape(draws, images))
         first = slice(0, images)
         errors.append(
             EpsError(int(t), estimate.mean, estimate.standard_error, x_t[first], eps[first], prediction.eps_theta[first], prediction.x_0_hat[first])
@@ -112,7 +112,7 @@ def simple_loss(denoiser: Denoiser, x_0: Tensor, *, draws: int = 128, seed: int 
     clean = x_0.repeat(draws, 1, 1, 1)
     eps = _draw(clean, generator)
     x_t = q_cumulative_sample(clean, denoiser.schedule.at(t).alpha_bar_t, eps=eps)
-    first, second = elbo.simple_loss(eps.double(), _predict(denoiser, x_t, t).eps_theta.double()).reshape(2, strata, images)
+    first, second = elbo.simple_loss(eps.cpu().double(), _predict(denoiser, x_t, t).eps_theta.cpu().double()).reshape(2, strata, images)
     error = float(((first - second) ** 2 / 4).sum().sqrt()) / (strata * images)
     return Estimate(float((first.mean() + second.mean()) / 2), error, draws)
 

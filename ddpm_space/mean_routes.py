@@ -44,8 +44,8 @@ class MeansStep:
 def compare_means(denoiser: Denoiser, shape: tuple[int, int, int], settings: SamplingSettings, *, device: str = "cpu") -> Iterator[MeansStep]:
     """Run the three chains from one x_T with one noise, yielding every step [N8; Ho 2020 eq. 11 against eq. 7 and 15].
 
-    The formulas are evaluated in float64 and the network in its own float32, so that what is left between two equal formulas is not float32 rounding
-    that early steps, where sqrt(abar_t) is small, enlarge and later ones carry on.
+    The formulas are evaluated in float64, on the CPU as not every device has it, and the network in its own float32 on `device`, so that what is left
+    between two equal formulas is not float32 rounding that early steps, where sqrt(abar_t) is small, enlarge and later ones carry on.
 
     Args:
         denoiser: the model, on `device`; shape: (C, H, W); settings: whether to clip is not asked here, both are done.
@@ -56,14 +56,15 @@ def compare_means(denoiser: Denoiser, shape: tuple[int, int, int], settings: Sam
     """
     timesteps = spaced_timesteps(len(denoiser.schedule), settings.num_steps, settings.spacing)
     generators = [image_generator(settings.seed, i) for i in range(settings.num_images)]
-    draw = lambda: torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators]).to(device).double()  # noqa: E731
+    draw = lambda: torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators]).double()  # noqa: E731
     chains = [draw()] * len(ROUTES)
     for index, (t, s) in enumerate(zip(timesteps, [*timesteps[1:], -1])):
         alpha_bar_t, alpha_bar_s = denoiser.schedule.alpha_bar_at(t), denoiser.schedule.alpha_bar_at(s)
         # Not around the yield: inference mode belongs to a thread, and would stay on in the consumer's code between two steps.
         with torch.inference_mode():
-            x_t, times = torch.cat(chains), torch.full((len(chains[0]) * len(chains),), t, device=device)
-            predicted = denoiser.convert(denoiser.network(x_t.float(), times).double(), x_t, times)
+            x_t, times = torch.cat(chains), torch.full((len(chains[0]) * len(chains),), t)
+            output = denoiser.network(x_t.float().to(device), times.to(device)).cpu().double()
+            predicted = denoiser.convert(output, x_t, times)
             (eps_11, _, eps_clipped), (_, x_0_plain, x_0_clipped) = predicted.eps_theta.chunk(3), predicted.x_0_hat.chunk(3)
             means = [
                 mu_theta_from_eps(chains[0], eps_11, alpha_bar_t, alpha_bar_s),

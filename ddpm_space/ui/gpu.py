@@ -32,6 +32,9 @@ DEVICE = "cuda"
 START_SECONDS = 6
 """For the process, CUDA and the model to be there."""
 
+BEFORE_SECONDS = 2
+"""How many of these pass before the process has begun."""
+
 STEP_SECONDS = 0.02
 """For launching the kernels of one step and sending its pictures back."""
 
@@ -99,7 +102,7 @@ def lent(task: Callable) -> Callable | None:
 
 def _there(duration: int, story: Story, denoiser: bytes, shape: tuple[int, int, int], arguments: tuple, options: dict) -> Iterator[tuple[type, dict]]:
     """What runs in the other process: yields each record as its class and its packed fields, or an error as its class and its values."""
-    until = time.perf_counter() + duration - START_SECONDS
+    until = time.perf_counter() + duration - BEFORE_SECONDS
     # Threads do not survive a fork, and OpenMP would wait for those that it had.
     torch.set_num_threads(1)
     model = pickle.loads(denoiser)
