@@ -25,7 +25,7 @@ def test_the_ends_that_are_not_reached_are_told(open_page: Callable, lang: str) 
     assert float(beta[0]) == pytest.approx(1e-4 + 0.0199 * 0.0024726, rel=1e-4) and float(beta[-1]) == pytest.approx(
         0.02 - 0.0199 * 0.0024726, rel=1e-4
     )
-    reached = {"reached_first": "1.492 × 10⁻⁴", "reached_last": "0.01995"}
+    reached = {"reached_first": "1.49 × 10⁻⁴", "reached_last": "0.01995"}
     wanted = text("noising.ends_not_reached", lang).replace("{last}", "0.02000")
     for name, value in reached.items():
         wanted = wanted.replace("{" + name + "}", value)
