@@ -17,7 +17,7 @@ from pathlib import Path
 from conftest import FLAGS, NAMES, PATIENCE
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
-from walk import await_phase, meet, move_t, open_tab, press, set_range
+from walk import await_phase, meet, move_t, open_tab, press, set_range, unfold
 
 from ddpm_space.ui.launch import DEFAULT_MODEL, start
 from ddpm_space.ui.model import ModelSlot
@@ -75,6 +75,7 @@ def noising(page: Page, lang: str) -> None:
     """Choose another digit and t, and measure both routes there."""
     page.locator('[data-example="digit_5"]').first.click()
     move_t(page, 200)
+    unfold(page)
     press(page, "routes.measure", lang)
     page.locator("[data-panel=lab-routes]", has_text="t = 200").wait_for()
 
