@@ -99,7 +99,15 @@ def test_no_junk_drawers() -> None:
 
 def test_top_level_is_the_documented_one() -> None:
     documented = {"app.py", "ddpm_space", "training", "tests", "docs", "requirements.txt", "README.md", "README.zh.md"}
-    for_tools = {"pre-requirements.txt", "requirements-dev.txt", "requirements-zerogpu.txt", "pyproject.toml", "LICENSE", "CITATION.cff", "CONTRIBUTING.md"}
+    for_tools = {
+        "pre-requirements.txt",
+        "requirements-dev.txt",
+        "requirements-zerogpu.txt",
+        "pyproject.toml",
+        "LICENSE",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
+    }
     made_by_tools = {"build", "dist", "runs"}
     present = {path.name for path in ROOT.iterdir() if not path.name.startswith(".") and not path.name.endswith(".egg-info")}
     assert present - documented - for_tools - made_by_tools == set()

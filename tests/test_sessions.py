@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from gradio_client import Client
 
-from ddpm_space.ui import launch
+from ddpm_space.ui import launch, sampling
 from ddpm_space.ui.model import ModelSlot
 
 
@@ -31,3 +33,9 @@ def test_events_leave_few_records(tiny_pipeline: Path) -> None:
         assert app._queue.ANALYTICS_MAX_EVENTS == 100
     finally:
         app.close()
+
+
+def test_a_run_that_is_no_longer_kept_says_so() -> None:
+    event = SimpleNamespace(position=0, image=0)
+    for answer in (sampling.open_up(None, event), sampling.save('{"asked": {"kind": "png"}}', None)):
+        assert json.loads(answer)["error"]["key"] == "error.film.forgotten"

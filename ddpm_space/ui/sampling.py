@@ -35,6 +35,9 @@ FEW_STEPS = 0.025
 STATE_SECONDS = 1800
 """How long a visitor's last run stays in memory."""
 
+FORGOTTEN: Payload = {"error": {"key": "error.film.forgotten", "values": {}}}
+"""The page still shows a run that the server has let go, for its age or for other visitors."""
+
 DESCRIBING = {"concurrency_id": "describe", "concurrency_limit": 8}
 """Waiting for a model is no work, and whoever runs one need not wait for who fetches another."""
 
@@ -136,9 +139,9 @@ def film_payload(kept: Trajectory) -> Payload:
 
 def open_up(kept: Trajectory | None, event: gr.EventData) -> object:
     """Answer a choice of step and image in the film."""
-    if kept is None or not kept.frames:
-        return gr.skip()
-    return encode(step_payload(kept, event.position, event.image))
+    if kept is None:
+        return encode(FORGOTTEN)
+    return encode(step_payload(kept, event.position, event.image)) if kept.frames else gr.skip()
 
 
 @answered
@@ -160,7 +163,9 @@ def step_payload(kept: Trajectory, position: int, image: int) -> Payload:
 def save(question: str | None, kept: Trajectory | None) -> object:
     """Answer a download button."""
     values = picked(question, "asked")
-    if kept is None or not kept.frames or not isinstance(values, dict):
+    if kept is None:
+        return encode(FORGOTTEN)
+    if not kept.frames or not isinstance(values, dict):
         return gr.skip()
     return encode(answered(downloads.picture_file)(kept, Asked(values)))
 

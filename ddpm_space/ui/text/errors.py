@@ -88,6 +88,10 @@ ERRORS = {
         "现在用的人太多，没能轮到：请过一会儿再试。",
         "Too many visitors at this moment: try again in a little while.",
     ),
+    "error.film.forgotten": (
+        "服务器已经不再保存这次采样的过程了：请重新采样一次（种子不变，得到的就是同样的图）。",
+        "The server no longer keeps the steps of this run: sample once more; the same seed gives the same images.",
+    ),
     "error.connection": (
         "没有联系上服务器：请检查网络，再试一次。",
         "The server did not answer: check the connection and try again.",
