@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from axe_playwright_python.sync_playwright import Axe
+
 from ddpm_space.ui.text import TEXT
 
 if TYPE_CHECKING:
@@ -16,8 +18,15 @@ if TYPE_CHECKING:
 T_SLIDER = "[data-control='noising.t'] input"
 """The slider that moves t on the noising tab."""
 
-ALL_THERE = "() => [...document.querySelectorAll('.column > .ddpm-section')].every((section) => section.querySelector('h2'))"
-"""Every section of the tabs opened so far has its question."""
+WIDTHS = (390, 768, 1280, 2560)
+"""Of a phone, a tablet, a laptop, and a projector or a wall."""
+
+ALL_THERE = """() => {
+    const open = [...document.querySelectorAll("[role=tabpanel]")].find((panel) => panel.checkVisibility());
+    const sections = [...(open?.querySelectorAll(".column > .ddpm-section") ?? [])];
+    return sections.length > 1 && sections.every((section) => section.querySelector("h2"));
+}"""
+"""Every section of the open tab has its question."""
 
 FIRST_PANEL = {"noising": "lab-noising", "sampling": "film", "loss": "lab-errors"}
 
@@ -38,8 +47,8 @@ def open_tab(page: Page, name: str, lang: str) -> None:
 def unfold(page: Page) -> None:
     """Open every section of the open tab that a phone shows folded; on a wide screen there is none."""
     page.wait_for_function(ALL_THERE)
-    for button in page.locator(".fold-button[aria-expanded=false]").all():
-        if button.is_visible():
+    for button in page.locator(".fold-button").all():
+        if button.is_visible() and button.get_attribute("aria-expanded") == "false":
             button.click()
 
 
@@ -97,6 +106,31 @@ def move_t(page: Page, t: int) -> None:
 def exact(page: Page, quantity: str) -> float:
     """Read a number of the noising tab at full precision."""
     return float(page.locator(f'[data-panel=lab-noising] [data-quantity="{quantity}"]').get_attribute("data-exact") or "nan")
+
+
+GRADIOS_OWN = {
+    # rule: the part of Gradio's page that breaks it
+    "label-content-name-mismatch": ".gradio-container",
+    "image-redundant-alt": "footer",
+}
+SERIOUS = ("serious", "critical")
+ALSO = ("heading-order",)
+"""Rules that axe calls moderate and this page keeps all the same."""
+
+
+def complaints(page: Page, *, colours: bool = True) -> list[str]:
+    """Every violation that counts and is not Gradio's own, with the place; without `colours` contrast, which takes longest, is left out."""
+    found = []
+    options = {"preload": False, "rules": {"color-contrast": {"enabled": colours}}}
+    for violation in Axe().run(page, options=options).response["violations"]:
+        if violation["impact"] not in SERIOUS and violation["id"] not in ALSO:
+            continue
+        for place in violation["nodes"]:
+            selector = place["target"][-1] if isinstance(place["target"][-1], str) else place["target"][-1][-1]
+            ours = page.locator(selector).first.evaluate("element => Boolean(element.closest('.ddpm'))")
+            if ours or violation["id"] not in GRADIOS_OWN:
+                found.append(f"{violation['id']}: {selector}: {place['html'][:160]}")
+    return found
 
 
 HAN = re.compile(r"[\u3400-\u9fff]")
