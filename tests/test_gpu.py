@@ -80,9 +80,9 @@ def test_what_the_other_process_fills_stays_there(tiny_pipeline: Path, platform:
     model = load(tiny_pipeline)
 
     def filled(kept: list[int]) -> Iterator[int]:
-        for frame in sample(model.denoiser, model.shape, SamplingSettings(1, 3, num_train_timesteps=50)):
-            kept.append(frame.index)
-            yield frame.index
+        for index in range(3):
+            kept.append(index)
+            yield index
 
     assert list(platform.GPU(filled, duration=lambda *_: 1)(kept)) == [0, 1, 2] and kept == []
 
