@@ -42,13 +42,14 @@ def GPU(task, duration=None):
         if DENIED:
             title, message = DENIED[0]
             raise gr.Error(message, title=title, print_exception=False)
+        question = dumps(arguments)  # what cannot be sent leaves no process behind that waits for it
         context = multiprocessing.get_context("fork")
         here, there = context.Pipe()
         stop = context.Event()
         process = context.Process(target=work, args=(task, there, stop), daemon=True)
         process.start()
         there.close()
-        here.send_bytes(dumps(arguments))
+        here.send_bytes(question)
         try:
             while True:
                 try:
