@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 
 from ddpm_space.ui import build_app
 from ddpm_space.ui.head import STATIC, PageHead, static_routes
+from ddpm_space.ui.memory import give_back_now_and_then
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.routes import lab_routes
 from ddpm_space.ui.text import I18N
@@ -92,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, or $GRADIO_SERVER_NAME)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860, or $GRADIO_SERVER_PORT)")
     options = parser.parse_args(arguments)
+    give_back_now_and_then()
     start(ModelSlot(options.model), host=options.host, port=options.port).block_thread()
 
 
