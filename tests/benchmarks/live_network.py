@@ -1,6 +1,6 @@
 """How fast the network of the live lab comes near its Bayes floor on the mixture of eight Gaussians, with the settings of the page, on one thread.
 
-    python tests/benchmarks/live_network.py [--std 0.1] [--seeds 3] [--draws 100000]
+    PYTHONPATH=. python tests/benchmarks/live_network.py [--std 0.1] [--seeds 3] [--draws 100000]
 
 Trains through what the page runs, `train_live`; every 250 steps the averaged weights are judged on fresh draws, averaged over all t of the linear
 chain of 1,000 steps, and the time that takes is not counted. Prints the seconds until the network is within 10% of the floor, and where it ends.

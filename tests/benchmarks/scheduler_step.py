@@ -1,6 +1,6 @@
 """Time one `step` of NotesDDPMScheduler against diffusers' own, alternately in one run.
 
-    python tests/benchmarks/scheduler_step.py [--rounds 1000] [--threads 1]
+    PYTHONPATH=. python tests/benchmarks/scheduler_step.py [--rounds 1000] [--threads 1]
 
 Prints the median of each in microseconds on a batch of 16 gray 28 x 28 images, their ratio, and the share that drawing the noise takes alone.
 """

@@ -1,6 +1,6 @@
 """Measure UNet2DModel shapes on this machine and print two Markdown tables: shapes, then ways to run the first shape.
 
-    python tests/benchmarks/unet_shapes.py [--threads 2] [--steps 4] [--only NAME ...]
+    PYTHONPATH=. python tests/benchmarks/unet_shapes.py [--threads 2] [--steps 4] [--only NAME ...]
 
 Times are medians; FLOPs are those of one forward of one image (multiply and add counted apart), counted by torch itself.
 Training is a forward, a backward and a fused AdamW step of a batch of 64, without data loading.
