@@ -41,6 +41,22 @@ def test_every_potential_takes_any_leading_shape(name: str) -> None:
     assert torch.allclose(potential(x[1, 2]), energy[1, 2]) and torch.allclose(force(potential, x[1, 2]), pull[1, 2])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "potential",
+    [Free(), Harmonic(1.7), DoubleWell(2.3, 1.4, 0.6, -0.4), Washboard(1.9, 0.7, 0.3, 1.2), Ring(5.0, 1.3), MuellerBrown(0.04)],
+    ids=lambda potential: type(potential).__name__,
+)
+def test_the_gradient_that_is_written_out_is_autograds(potential, dtype: torch.dtype) -> None:
+    for d in (2,) if isinstance(potential, MuellerBrown) else (2, 3) if isinstance(potential, Ring) else (1, 2, 3):
+        x = torch.randn(50, d, generator=torch.Generator().manual_seed(d), dtype=dtype)
+        written, automatic = force(potential, x), force(potential.__call__, x)
+        assert written.dtype == dtype and written.shape == x.shape
+        assert torch.allclose(
+            written, automatic, rtol=64 * torch.finfo(dtype).eps, atol=64 * torch.finfo(dtype).eps * float(1 + automatic.abs().max())
+        )
+
+
 def test_landmarks() -> None:
     well = DoubleWell(barrier=3.0, half_distance=1.5, stiffness=2.0)
     assert float(well(point(0, 0))) == 3.0 and float(well(point(1.5, 0))) == float(well(point(-1.5, 0))) == 0.0

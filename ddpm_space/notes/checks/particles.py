@@ -22,11 +22,11 @@ def random_double_well(generator: torch.Generator) -> potentials.DoubleWell:
 @entry(
     "N1.force",
     latex=r"F(x) = -\nabla U(x)",
-    zh="力是势能的负梯度；势能可以是任意的 torch 函数，力由自动微分得到。",
-    en="The force is minus the gradient of the potential, which may be any torch function: automatic differentiation gives the force.",
+    zh="力是势能的负梯度；势能可以是任意的 torch 函数：写明了梯度的用其解析式，其余由自动微分得到。",
+    en="The force is minus the gradient of the potential, which may be any torch function: its gradient as written out, or autograd's.",
     source="Lagrange 1773",
-    route_zh="四阶中心差分（二维 Müller-Brown 势与双势阱）",
-    route_en="central differences of fourth order, in the Mueller-Brown landscape and a double well",
+    route_zh="四阶中心差分（二维 Müller-Brown 势与双势阱，解析梯度与自动微分各一次）",
+    route_en="central differences of fourth order, in the Mueller-Brown landscape and a double well, each by its own gradient and by autograd",
 )
 def check_force(generator: torch.Generator) -> Measured:
     x, h = random_values(generator, 16, 2) / 2, 1e-3
@@ -36,8 +36,9 @@ def check_force(generator: torch.Generator) -> Measured:
         for step in h * torch.eye(2, dtype=torch.float64):
             near, far = potential(x + step) - potential(x - step), potential(x + 2 * step) - potential(x - 2 * step)
             slopes.append((8 * near - far) / (12 * h))
-        left.append(potentials.force(potential, x))
-        right.append(-torch.stack(slopes, dim=-1))
+        # A bound method is the same function, without the gradient that is written out.
+        left += [potentials.force(potential, x), potentials.force(potential.__call__, x)]
+        right += 2 * [-torch.stack(slopes, dim=-1)]
     return compare(torch.stack(left), torch.stack(right), 1e-6)
 
 
