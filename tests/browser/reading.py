@@ -24,8 +24,13 @@ def place_of(canvas: Locator, x: float, low: float, high: float) -> dict[str, fl
 def read_lines(canvas: Locator, x: float, low: float, high: float) -> list[float]:
     """Hover over a chart at x and read the values in its legend, in the order of its named lines, as they are shown: three digits."""
     values = canvas.locator("xpath=..").locator(".legend-value")
-    canvas.hover(position=place_of(canvas, x, low, high))
-    eventually(lambda: values.count() > 0)
+
+    def pointed() -> bool:
+        # Again where the page moved on under a pointer that had arrived.
+        canvas.hover(position=place_of(canvas, x, low, high))
+        return values.count() > 0
+
+    eventually(pointed)
     return [number_of(shown) for shown in values.all_inner_texts()]
 
 

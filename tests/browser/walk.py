@@ -165,10 +165,12 @@ def eventually(holds: Callable[[], bool], shown: Callable[[], str] = str, second
 
 
 def find_lab(page: Page, name: str) -> Locator:
-    """Scroll to a lab of the open tab and wait for its first answer."""
+    """Scroll to a lab of the open tab and wait for its first answer, and for those of the labs around it, which grow and would move it."""
     lab = page.locator(f"[data-panel=lab-{name}]")
     lab.scroll_into_view_if_needed()
     page.wait_for_selector(f"[data-lab={name}][data-state=drawn]")
+    eventually(lambda: page.locator("[data-state=waiting]").count() == 0)
+    lab.scroll_into_view_if_needed()
     return lab
 
 

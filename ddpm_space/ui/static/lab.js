@@ -39,6 +39,7 @@ export function lab(root, name, { controls, build, cards = [], values = (chosen)
   settings.forEach(([, control]) => control.setting.subscribe(() => ask && refresh()));
   whenNear(root, () => {
     near = true;
+    if (ask) stage.dataset.state = "waiting";
     refresh();
   });
   return { refresh, stage, fail, chosen };
