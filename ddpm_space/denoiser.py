@@ -32,6 +32,7 @@ class Denoiser:
         prediction_type: "epsilon", "sample" or "v_prediction".
         schedule: the training schedule; t indexes it.
         with_variance: the same network with the variance it also learned, (x_t, t) -> (B, 2C, ...); None if it learned none.
+        posterior_variance: (T,) float64, what x_t leaves unknown of x_0, estimated for this network by `analytic`; None where it was not.
     Raises:
         ValueError: unknown prediction type.
     """
@@ -40,6 +41,7 @@ class Denoiser:
     prediction_type: str
     schedule: NoiseSchedule
     with_variance: Callable[[Tensor, Tensor], Tensor] | None = None
+    posterior_variance: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.prediction_type not in PREDICTION_TYPES:

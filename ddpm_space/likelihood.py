@@ -2,8 +2,9 @@
 
 Conventions; `conventions()` words them, to be printed beside every figure:
 - `variance` is the sampler's sigma_t^2: "fixed_small" (beta_tilde_t), "fixed_large" (beta_t), "learned_range" (the network's own, between the
-  two), or a table of given ones. At the last step beta_tilde is 0 and has no density: the next step's beta_tilde stands in, as in Ho et al.; a
-  chain of one step has no next and takes its beta. Sampling is unchanged.
+  two), "analytic" (the best one for this network, at the last step V_t itself: `ddpm_space.analytic`), or a table of given ones. At the last step
+  beta_tilde is 0 and has no density: the next step's beta_tilde stands in, as in Ho et al.; a chain of one step has no next and takes its beta.
+  Sampling is unchanged.
 - `clip_x0` clips the predicted x_0 to [-1, 1] before the posterior mean is formed, as the sampler does.
 - L_0 is the discretized decoder over 256 grey levels.
 - Each term uses one draw of x_t from q(x_t | x_0): it is an unbiased estimate of its expectation. The noise of (seed, t, image) does not depend on
@@ -21,6 +22,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from ddpm_space.analytic import analytic_variance
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.notes import elbo
 from ddpm_space.notes.chain import chain_alpha_bars
@@ -31,7 +33,7 @@ from ddpm_space.schedule import NoiseSchedule
 Variance: TypeAlias = str | Tensor
 """One of BOUND_VARIANCES, or the given sigma_t^2 of every step: (T,) float64 > 0 in the chain's order, that of the last step first."""
 
-BOUND_VARIANCES = ("fixed_small", "fixed_large", "learned_range")
+BOUND_VARIANCES = ("fixed_small", "fixed_large", "learned_range", "analytic")
 _SEED_STRIDE = 1_000_003
 """Keeps the noise of (seed, t) and (seed + 1, t') apart, for any chain shorter than this."""
 
@@ -65,7 +67,7 @@ class Cells:
 def conventions(schedule: NoiseSchedule, variance: Variance, clip_x0: bool) -> str:
     """Say in one sentence under which conventions a bound was taken."""
     named = variance if isinstance(variance, str) else "given"
-    stand_in = {"fixed_large": "", "given": ""}.get(named, ", at the last step the next step's beta_tilde in place of 0")
+    stand_in = {"fixed_large": "", "given": "", "analytic": ""}.get(named, ", at the last step the next step's beta_tilde in place of 0")
     clipping = "clipped to [-1, 1]" if clip_x0 else "not clipped"
     return f"chain '{schedule.name}' of {len(schedule)} steps; variance {named}{stand_in}; x_0_hat {clipping}; L_0 over 256 grey levels"
 
@@ -89,7 +91,7 @@ def bound_variance(schedule: NoiseSchedule, variance: Variance) -> Tensor:
     """sigma_t^2 of every step of the chain as the bound uses it, the smaller end for a learned range: (T,) float64, see the conventions above.
 
     Raises:
-        ValueError: unknown variance; given ones that are not T numbers > 0.
+        ValueError: unknown variance, or "analytic", for which see `chain_variance`; given ones that are not T numbers > 0.
     """
     if isinstance(variance, Tensor):
         given = variance.detach().to("cpu", torch.float64)
@@ -99,11 +101,25 @@ def bound_variance(schedule: NoiseSchedule, variance: Variance) -> Tensor:
                 f"{len(schedule)} finite numbers > 0, one for each step of the chain, the last step's too"
             )
         return given
-    if variance not in BOUND_VARIANCES:
+    if variance not in BOUND_VARIANCES or variance == "analytic":
         raise ValueError(f"unknown variance '{variance}' for the bound: use one of {', '.join(BOUND_VARIANCES)}, or a table of given ones")
     if variance == "fixed_large":
         return schedule.beta
     return torch.cat([schedule.beta_tilde[1:2] if len(schedule) > 1 else schedule.beta, schedule.beta_tilde[1:]])
+
+
+def chain_variance(denoiser: Denoiser, schedule: NoiseSchedule, variance: Variance) -> Variance:
+    """Put numbers in the place of "analytic", which only the network knows; every other variance stays as it is, checked.
+
+    Raises:
+        ValueError: as `bound_variance`, or "analytic" for a network whose posterior variance was not estimated.
+    """
+    if isinstance(variance, str) and variance == "analytic":
+        if denoiser.posterior_variance is None:
+            raise ValueError("variance 'analytic' needs the network's posterior variance: estimate it with ddpm_space.analytic.estimate")
+        variance = analytic_variance(denoiser.posterior_variance, schedule)
+    bound_variance(schedule, variance)
+    return variance
 
 
 def variational_bound(
@@ -134,7 +150,7 @@ def variational_bound(
     chain = denoiser.schedule if schedule is None else schedule
     check_chain(chain)
     check_images(x_0)
-    bound_variance(chain, variance)
+    variance = chain_variance(denoiser, chain, variance)
     chosen = sorted(set(range(len(chain)) if rows is None else (operator.index(row) for row in rows)), reverse=True)
     chain.at(torch.tensor(chosen, dtype=torch.int64))
     if chunk < 1:

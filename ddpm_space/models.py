@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ddpm_space import analytic
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.pipeline_folder import MODEL_ERRORS, ModelError, PipelineFolder, names_in, read_folder, wanted
 from ddpm_space.reasons import Reason, reason_of
@@ -143,6 +144,9 @@ def _find(source: str, hub: HfApi | None) -> tuple[Path, str | None, ModelError 
 def _load(source: str, revision: str | None, folder: Path, device: str, stamps: tuple[tuple[str, int, int], ...]) -> LoadedModel:
     parts = read_folder(folder, source)
     schedule, prediction_type = _read_scheduler(parts.scheduler_config, source)
+    table = parts.posterior_variance
+    if table is not None and len(table) != len(schedule):
+        raise ModelError("error.model.damaged", source=source, file=analytic.FILE, reason=Reason("reason.wrong_shapes"))
     unet = read_unet(parts, source).to(device=device, memory_format=torch.channels_last)
     channels, size = unet.config.in_channels, parts.sample_size
     learned_variance = unet.config.out_channels == 2 * channels
@@ -150,7 +154,7 @@ def _load(source: str, revision: str | None, folder: Path, device: str, stamps: 
     network, with_variance = (UNetNetwork(unet, channels), whole) if learned_variance else (whole, None)
     _try_out(network, torch.zeros(1, channels, size, size, device=device), len(schedule), source)
     return LoadedModel(
-        denoiser=Denoiser(network, prediction_type, schedule, with_variance),
+        denoiser=Denoiser(network, prediction_type, schedule, with_variance, None if table is None else torch.tensor(table, dtype=torch.float64)),
         sample_size=size,
         channels=channels,
         source=source,

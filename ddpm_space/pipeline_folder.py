@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from ddpm_space import analytic
 from ddpm_space.errors import TextError
 from ddpm_space.reasons import Reason, reason_of
 
@@ -21,7 +22,10 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 MAIN_WEIGHTS = (WEIGHTS, f"{WEIGHTS}.index.json", "diffusion_pytorch_model-?????-of-?????.safetensors")
 """The weights that are loaded: whole, or in numbered pieces with their index. Variants (raw, fp16, non_ema) carry a word before `.safetensors`."""
 
-CONFIGURATIONS = ("model_index.json", "config.json", "scheduler_config.json", "unet/config.json", "scheduler/scheduler_config.json")
+CONFIGURATIONS = (
+    *("model_index.json", "config.json", "scheduler_config.json", "unet/config.json", "scheduler/scheduler_config.json"),
+    *(analytic.FILE, f"scheduler/{analytic.FILE}"),
+)
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -65,12 +69,16 @@ class ModelError(TextError):
 
 @dataclass(frozen=True)
 class PipelineFolder:
-    """A folder that passed every check that needs no network: where its UNet lies, the side of its images, and its card if it has one."""
+    """A folder that passed every check that needs no network: where its UNet lies, the side of its images, and its card if it has one.
+
+    posterior_variance: the table that `analytic` estimated for it, by training timestep; None if it came with none.
+    """
 
     unet_folder: Path
     sample_size: int
     scheduler_config: dict[str, Any]
     card_path: Path | None
+    posterior_variance: list[float] | None = None
 
 
 def read_folder(folder: Path, source: str) -> PipelineFolder:
@@ -86,7 +94,12 @@ def read_folder(folder: Path, source: str) -> PipelineFolder:
     _check_pieces(unet_folder, source)
     _check_headers(sorted(path for pattern in MAIN_WEIGHTS for path in unet_folder.glob(pattern) if path.suffix == ".safetensors"), source)
     card = folder / "README.md"
-    return PipelineFolder(unet_folder, sample_size, scheduler_config, card if card.is_file() else None)
+    scheduler_folder = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
+    try:
+        posterior_variance = analytic.read(scheduler_folder)
+    except (ValueError, OSError) as error:
+        raise ModelError("error.model.damaged", source=source, file=analytic.FILE, reason=reason_of(error)) from error
+    return PipelineFolder(unet_folder, sample_size, scheduler_config, card if card.is_file() else None, posterior_variance)
 
 
 def read_configurations(folder: Path, source: str) -> tuple[Path, dict[str, Any], int]:

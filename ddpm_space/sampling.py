@@ -11,19 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddpm_space.analytic import LAST_GREY_LEVELS
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.errors import TextError
 from ddpm_space.images import check_finite
 from ddpm_space.notes.forward import beta_between
-from ddpm_space.notes.reverse import beta_tilde, p_reverse, posterior_coefficients
+from ddpm_space.notes.reverse import beta_tilde, largest_last_sigma, optimal_variance, p_reverse, posterior_coefficients
 from ddpm_space.schedule import NoiseSchedule
-from ddpm_space.spacing import TIMESTEP_SPACINGS
+from ddpm_space.spacing import OPTIMAL, TIMESTEP_SPACINGS
 
 if TYPE_CHECKING:
     from ddpm_space.scheduler import NotesDDPMScheduler
 
 VARIANCES = {"fixed_small": beta_tilde, "fixed_large": beta_between}
 """sigma_t^2 by name, from (alpha_bar_t, alpha_bar_s); 0 on the step to clean data in either case."""
+
+ANALYTIC = "analytic"
+"""The variance that is best for one trained network (`analytic.sampling_variance`), where its posterior variance was estimated."""
 
 MAX_IMAGES = 256
 
@@ -32,6 +36,7 @@ SETTINGS_ERRORS = {
     "error.settings.num_steps": "Number of steps: {value} is not possible. Use a whole number from 1 to {highest}, the model's own.",
     "error.settings.spacing": "Unknown spacing of the steps '{value}': use one of {known}.",
     "error.settings.variance_type": "Unknown variance '{value}': use one of {known}.",
+    "error.settings.no_table": "'{value}' needs the model's posterior variance, which it came without: see training/posterior_variance.py.",
     "error.settings.seed": "Seed: {value} is not possible. Use a whole number from 0 to {highest}.",
 }
 
@@ -47,8 +52,10 @@ class SamplingSettings:
     """What a user decides about sampling; checked when it is made.
 
     Args:
-        num_images: 1 to 256; num_steps: 1 to num_train_timesteps; spacing: "leading", "linspace" or "trailing" [Lin 2024 table 2].
-        variance_type: "fixed_small" (beta_tilde) or "fixed_large" (beta) [Ho 2020 section 3.2]; clip_sample: clip x_0_hat to [-1, 1] in every step.
+        num_images: 1 to 256; num_steps: 1 to num_train_timesteps.
+        spacing: "leading", "linspace", "trailing" [Lin 2024 table 2], "quadratic" [Song 2021 appendix D.2], or "optimal" [Bao 2022 section 4].
+        variance_type: "fixed_small" (beta_tilde), "fixed_large" (beta) [Ho 2020 section 3.2] or "analytic" [Bao 2022].
+        clip_sample: clip x_0_hat to [-1, 1] in every step.
         seed: image i of a seed is the same whatever num_images is.
         num_train_timesteps: T of the model.
     Raises:
@@ -72,7 +79,7 @@ class SamplingSettings:
                 inside = False
             if not inside:
                 raise SettingsError(f"error.settings.{name}", value=value, highest=highest)
-        for name, known in (("spacing", TIMESTEP_SPACINGS), ("variance_type", tuple(VARIANCES))):
+        for name, known in (("spacing", (*TIMESTEP_SPACINGS, OPTIMAL)), ("variance_type", (*VARIANCES, ANALYTIC))):
             if getattr(self, name) not in known:
                 raise SettingsError(f"error.settings.{name}", value=getattr(self, name), known=", ".join(known))
 
@@ -81,7 +88,8 @@ class SamplingSettings:
 class Frame:
     """One reverse step t -> s as it happened, `index` of `total` counted from 0; s = -1 is clean data.
 
-    x_t, x_0_hat (clipped if so set) and x_prev, which is x_s, are (B, C, H, W); noise is what the step drew, None on the step to clean data.
+    x_t, x_0_hat (clipped if so set) and x_prev, which is x_s, are (B, C, H, W); noise is what the step drew, None on the step to clean data;
+    posterior_variance is V_t where the variance is "analytic".
     """
 
     index: int
@@ -93,11 +101,15 @@ class Frame:
     x_prev: Tensor
     noise: Tensor | None
     variance_type: str
+    posterior_variance: float | None = None
 
 
 @dataclass(frozen=True)
 class ReverseStep:
-    """One step in its parts: mu = coef_x_0 x_0_hat + coef_x_t x_t, and x_prev = mu + sqrt(sigma2) noise."""
+    """One step in its parts: mu = coef_x_0 x_0_hat + coef_x_t x_t, and x_prev = mu + sqrt(sigma2) noise.
+
+    posterior_variance: V_t, where sigma2 is the analytic variance; bounded: sigma2 was made smaller, the last noise of a chain.
+    """
 
     t: int
     s: int
@@ -109,6 +121,8 @@ class ReverseStep:
     sigma2: float
     noise: Tensor | None
     x_prev: Tensor
+    posterior_variance: float | None = None
+    bounded: bool = False
 
 
 def image_generator(seed: int, index: int) -> torch.Generator:
@@ -124,12 +138,16 @@ def sample(denoiser: Denoiser, shape: tuple[int, int, int], settings: SamplingSe
     Yields:
         Frame from the noisiest step to the last, whose x_prev is the result.
     Raises:
-        SettingsError: more steps than the model was trained on.
+        SettingsError: more steps than the model was trained on; "analytic" or "optimal" for a network whose posterior variance is not known.
         ImageError: the chain ended in NaN or infinite values.
     """
     steps = len(denoiser.schedule)
     if settings.num_steps > steps:
         raise SettingsError("error.settings.num_steps", value=settings.num_steps, highest=steps)
+    for value in {settings.variance_type, settings.spacing} & {ANALYTIC, OPTIMAL}:
+        if denoiser.posterior_variance is None:
+            raise SettingsError("error.settings.no_table", value=value)
+    V = denoiser.posterior_variance if settings.variance_type == ANALYTIC else None
     scheduler = _scheduler(denoiser, settings)
     timesteps = [int(t) for t in scheduler.timesteps]
     generators = [image_generator(settings.seed, i) for i in range(settings.num_images)]
@@ -142,7 +160,8 @@ def sample(denoiser: Denoiser, shape: tuple[int, int, int], settings: SamplingSe
             x_prev, x_0_hat = scheduler.step(output, t, x_t, generator=generators, return_dict=False)
         if s < 0:
             check_finite(x_prev, "error.image.sample_not_finite")
-        yield Frame(index, len(timesteps), t, s, x_t, x_0_hat, x_prev, noise, settings.variance_type)
+        known = None if V is None else float(V[t])
+        yield Frame(index, len(timesteps), t, s, x_t, x_0_hat, x_prev, noise, settings.variance_type, known)
         x_t = x_prev
 
 
@@ -155,10 +174,19 @@ def open_step(frame: Frame, schedule: NoiseSchedule) -> ReverseStep:
         the parts of x_prev = coef_x_0 x_0_hat + coef_x_t x_t + sqrt(sigma2) noise, which holds to rounding.
     """
     alpha_bar_t, alpha_bar_s = schedule.alpha_bar_at(frame.t), schedule.alpha_bar_at(frame.s)
-    sigma2 = 0.0 if frame.s < 0 else float(VARIANCES[frame.variance_type](alpha_bar_t, alpha_bar_s))
+    V, bounded = frame.posterior_variance, False
+    if frame.s < 0:
+        sigma2 = 0.0
+    elif V is None:
+        sigma2 = float(VARIANCES[frame.variance_type](alpha_bar_t, alpha_bar_s))
+    else:
+        sigma2, most = float(optimal_variance(V, alpha_bar_t, alpha_bar_s)), float(largest_last_sigma(LAST_GREY_LEVELS)) ** 2
+        bounded = frame.index == frame.total - 2 and sigma2 > most
+        sigma2 = most if bounded else sigma2
     mu, _ = p_reverse(frame.x_0_hat, frame.x_t, alpha_bar_t, alpha_bar_s, sigma2)
     coef_x_0, coef_x_t = posterior_coefficients(alpha_bar_t, alpha_bar_s)
-    return ReverseStep(frame.t, frame.s, float(coef_x_0), float(coef_x_t), frame.x_t, frame.x_0_hat, mu, sigma2, frame.noise, frame.x_prev)
+    weights = float(coef_x_0), float(coef_x_t)
+    return ReverseStep(frame.t, frame.s, *weights, frame.x_t, frame.x_0_hat, mu, sigma2, frame.noise, frame.x_prev, V, bounded)
 
 
 def _scheduler(denoiser: Denoiser, settings: SamplingSettings) -> NotesDDPMScheduler:
@@ -171,6 +199,7 @@ def _scheduler(denoiser: Denoiser, settings: SamplingSettings) -> NotesDDPMSched
         variance_type=settings.variance_type,
         clip_sample=settings.clip_sample,
         timestep_spacing=settings.spacing,
+        posterior_variance=None if denoiser.posterior_variance is None else denoiser.posterior_variance.tolist(),
     )
     scheduler.set_timesteps(settings.num_steps)
     return scheduler

@@ -16,6 +16,7 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from ddpm_space.analytic import chosen_timesteps
 from ddpm_space.notes.forward import q_between, q_between_sample
 from ddpm_space.notes.reverse import q_posterior, velocity
 from ddpm_space.schedule import TERMINAL_ALPHA_BAR_LIMIT
@@ -25,7 +26,7 @@ from ddpm_space.scheduler_parts.device_table import DeviceTable
 from ddpm_space.scheduler_parts.options import by_keyword, check_options
 from ddpm_space.scheduler_parts.stock_schedules import build_schedule, epsilon_problem
 from ddpm_space.scheduler_parts.thresholding import dynamic_threshold
-from ddpm_space.spacing import custom_timesteps, spaced_timesteps
+from ddpm_space.spacing import custom_timesteps
 
 
 @dataclass
@@ -56,7 +57,9 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         as in `DDPMScheduler`, and
         beta_schedule: one of `scheduler_parts.stock_schedules.BETA_SCHEDULES`.
         variance_type: one of `scheduler_parts.chain.VARIANCE_TYPES`.
+        timestep_spacing: one of `spacing.TIMESTEP_SPACINGS`, or "optimal".
         given_variance: for "given", T values sigma_t^2 by training timestep; None at every t that the chain in use does not visit.
+        posterior_variance: for the variance "analytic" and the spacing "optimal", T values V_t as `analytic.estimate` finds them; any chain will do.
     Raises:
         ValueError: an unknown option, or a number out of range; the valid ones are named.
     """
@@ -85,6 +88,7 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         steps_offset: int = 0,
         rescale_betas_zero_snr: bool = False,
         given_variance: Sequence[float | None] | None = None,
+        posterior_variance: Sequence[float] | None = None,
     ) -> None:
         check_options(self.config)
         self.schedule, problems, self.has_capped_betas = build_schedule(
@@ -151,7 +155,8 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         if timesteps is not None:
             steps = custom_timesteps(T, timesteps)
         else:
-            steps = spaced_timesteps(T, num_inference_steps, self.config.timestep_spacing, self.config.steps_offset)
+            config = self.config
+            steps = chosen_timesteps(self.schedule, num_inference_steps, config.timestep_spacing, config.steps_offset, config.posterior_variance)
             first = self.schedule.alpha_bar_at(steps[0]).item()
             if first > TERMINAL_ALPHA_BAR_LIMIT >= self.schedule.terminal_alpha_bar:
                 warnings.warn(
@@ -276,16 +281,14 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         return export.to_stock(self)
 
     def save_stock(self, folder: str | Path) -> None:
-        """Write `to_stock()` into a folder, and a given variance beside it; `from_pretrained` reads both."""
+        """Write `to_stock()` into a folder, and beside it what plain diffusers has no word for; `from_pretrained` reads both."""
         export.save_stock(self, folder)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, subfolder: str | None = None, **kwargs: Any) -> Any:
-        """Load a config as diffusers does, ours or stock, and from a local folder also the given variance that `save_stock` left beside it."""
-        given = export.read_given_variance(Path(pretrained_model_name_or_path, subfolder or ""))
-        if given is not None:
-            kwargs = {"variance_type": "given", "given_variance": given, **kwargs}
-        return super().from_pretrained(pretrained_model_name_or_path, subfolder=subfolder, **kwargs)
+        """Load a config as diffusers does, ours or stock, and from a local folder also what `save_stock` left beside it."""
+        beside = export.read_beside(Path(pretrained_model_name_or_path, subfolder or ""))
+        return super().from_pretrained(pretrained_model_name_or_path, subfolder=subfolder, **{**beside, **kwargs})
 
     def _get_variance(self, t: int | Tensor, predicted_variance: Tensor | None = None, variance_type: str | None = None) -> Tensor:
         """sigma_t^2 under the name that diffusers' own code calls; always a variance, also where diffusers returns a logarithm or a root."""
@@ -307,7 +310,8 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         return self._chain
 
     def _build_chain(self, variance_type: str) -> ReverseChain:
-        return ReverseChain(self.schedule, self._timesteps, self.config.prediction_type, variance_type, self.config.given_variance)
+        config = self.config
+        return ReverseChain(self.schedule, self._timesteps, config.prediction_type, variance_type, config.given_variance, config.posterior_variance)
 
     def _alpha_bars(self, timestep: int | Tensor) -> tuple[Tensor, Tensor]:
         previous = self.previous_timestep(timestep)

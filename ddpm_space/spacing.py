@@ -1,4 +1,4 @@
-"""Which of the T trained timesteps a shorter chain visits: diffusers' three spacings [Lin 2024 table 2], and custom lists."""
+"""Which of the T trained timesteps a shorter chain visits: diffusers' three spacings [Lin 2024 table 2], a quadratic one, and custom lists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-TIMESTEP_SPACINGS = ("linspace", "leading", "trailing")
+TIMESTEP_SPACINGS = ("linspace", "leading", "trailing", "quadratic")
+
+OPTIMAL = "optimal"
+"""The spacing with the best bound for one trained network: it asks for more than T, and is `analytic.optimal_timesteps`."""
 
 
 def spaced_timesteps(num_train_timesteps: int, num_steps: Any, spacing: str, steps_offset: int = 0) -> list[int]:
@@ -35,6 +38,10 @@ def spaced_timesteps(num_train_timesteps: int, num_steps: Any, spacing: str, ste
     elif spacing == "trailing":
         # arange with a fractional step may return one entry too many, which would be t = -1.
         ascending = np.round(np.arange(num_train_timesteps, 0, -num_train_timesteps / steps))[:steps][::-1] - 1
+    elif spacing == "quadratic":
+        # Song 2021 (DDIM) appendix D.2, but from T - 1 on; where squares are closer than 1, the next whole number.
+        ascending = np.round((np.arange(steps) / max(1, steps - 1)) ** 2 * (num_train_timesteps - 1))
+        ascending = np.maximum.accumulate(ascending - np.arange(steps)) + np.arange(steps) if steps > 1 else ascending + num_train_timesteps - 1
     else:
         raise ValueError(f"unknown timestep_spacing '{spacing}': use one of {', '.join(TIMESTEP_SPACINGS)}")
     timesteps = [int(t) for t in ascending[::-1]]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ddpm_space.bound import mean_over_images
 from ddpm_space.denoiser import Denoiser
-from ddpm_space.likelihood import Variance, bound_cells, bound_variance, check_chain, check_images, conventions, prior_term
+from ddpm_space.likelihood import Variance, bound_cells, chain_variance, check_chain, check_images, conventions, prior_term
 from ddpm_space.notes.elbo import bits_per_dim
 from ddpm_space.schedule import NoiseSchedule
 
@@ -149,7 +149,7 @@ def estimated_bound(
     chain = denoiser.schedule if schedule is None else schedule
     check_chain(chain)
     check_images(x_0)
-    bound_variance(chain, variance)
+    named, variance = variance, chain_variance(denoiser, chain, variance)
     strata = Strata.of(chain, max(3, len(chain) // 10) if evaluations is None else evaluations)
     images = x_0.shape[0]
     drawn = strata.draw(images, torch.Generator().manual_seed(seed % 2**63))
@@ -160,4 +160,4 @@ def estimated_bound(
     for part in order.split(batch):
         nats[part] = bound_cells(denoiser, x_0, row[part], image[part], schedule=chain, variance=variance, clip_x0=clip_x0, seed=seed).nats
     certain = prior_term(x_0, chain) + nats[:images]
-    return estimate(strata, nats[images:].reshape(drawn.shape), certain, x_0[0].numel(), conventions(chain, variance, clip_x0))
+    return estimate(strata, nats[images:].reshape(drawn.shape), certain, x_0[0].numel(), conventions(chain, named, clip_x0))

@@ -17,6 +17,7 @@ ROWS = [
     ["ddpm_space.denoiser"],
     [
         *(
+            "ddpm_space.analytic",
             "ddpm_space.exact",
             "ddpm_space.exact_chain",
             "ddpm_space.live",

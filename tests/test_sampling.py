@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import ImageError
 from ddpm_space.sampling import SETTINGS_ERRORS, VARIANCES, Frame, SamplingSettings, SettingsError, image_generator, open_step, sample
 from ddpm_space.schedule import NoiseSchedule
-from ddpm_space.spacing import TIMESTEP_SPACINGS
+from ddpm_space.spacing import TIMESTEP_SPACINGS, spaced_timesteps
 
 SHAPE = (1, 4, 4)
 
@@ -196,3 +197,16 @@ def test_the_noise_is_what_the_scheduler_drew(gaussian, monkeypatch: pytest.Monk
     assert len(drawn) >= len(chain) - 1
     for frame, noise in zip(chain[:-1], drawn):
         assert torch.equal(frame.noise, noise)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 33, 50, 100, 999, 1000])
+def test_quadratic_timesteps_are_squares_where_there_is_room(steps: int) -> None:
+    timesteps = spaced_timesteps(1000, steps, "quadratic")
+    assert len(timesteps) == steps and timesteps[0] == 999 and (steps == 1 or timesteps[-1] == 0)
+    assert all(later < earlier for earlier, later in pairwise(timesteps))
+    # Roots are evenly spread wherever neighbouring squares are at least one apart.
+    if 3 <= steps <= 33:
+        roots = [math.sqrt(t) for t in timesteps]
+        assert max(abs(root - math.sqrt(999) * (1 - i / (steps - 1))) for i, root in enumerate(roots) if root > 3) < 0.1
+    if steps == 1000:
+        assert timesteps == list(range(999, -1, -1))

@@ -23,6 +23,7 @@ if not __package__:  # started as a file: Python then looks for modules beside t
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+from ddpm_space import analytic
 from ddpm_space.pipeline_folder import ModelError, read_folder
 from training.config import ConfigError, TrainConfig
 from training.publishing.card import for_hub, planned_card, shareable
@@ -35,6 +36,7 @@ PUSHED = (
     "evaluation.json",
     "samples.png",
     "scheduler/scheduler_config.json",
+    f"scheduler/{analytic.FILE}",
     "unet/config.json",
     "unet/diffusion_pytorch_model*.safetensors",
     "unet/diffusion_pytorch_model*.safetensors.index*.json",

@@ -6,6 +6,8 @@ The posterior is conditioned on x_0: it is not p(x_s | x_t). beta_tilde is a var
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -143,6 +145,31 @@ def optimal_variance(posterior_variance: Coefficient, alpha_bar_t: Coefficient, 
     """
     coef_x_0, _ = posterior_coefficients(alpha_bar_t, alpha_bar_s)
     return beta_tilde(alpha_bar_t, alpha_bar_s) + coef_x_0**2 * as_float64(posterior_variance)
+
+
+@equation("N8.posterior_variance_from_eps")
+def posterior_variance_from_eps(mean_square_eps: Coefficient, alpha_bar_t: Coefficient) -> Tensor:
+    """E Var[x_0 | x_t] = (1 - abar_t) / abar_t (1 - E |eps*|^2): the score's size tells what x_t leaves unknown [N8; Bao 2022 theorem 1].
+
+    Args:
+        mean_square_eps: E over x_t of |E[eps | x_t]|^2, per dimension, in [0, 1]; alpha_bar_t in (0, 1), shape () or (B,).
+    Returns:
+        float64; negative where a network predicts a larger eps than any posterior mean can be.
+    """
+    alpha_bar = as_float64(alpha_bar_t)
+    return (1 - alpha_bar) / alpha_bar * (1 - as_float64(mean_square_eps))
+
+
+@equation("N8.largest_last_sigma")
+def largest_last_sigma(grey_levels: Coefficient) -> Tensor:
+    """The sigma whose noise is so many of 256 levels on average: sqrt(pi / 2) 2 / 255 levels [N8; Bao 2022 section 5].
+
+    Args:
+        grey_levels: > 0, of images in [-1, 1].
+    Returns:
+        float64 in grey_levels' shape.
+    """
+    return math.sqrt(math.pi / 2) * 2 / 255 * as_float64(grey_levels)
 
 
 @equation("N8.learned_variance")

@@ -12,13 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ddpm_space.analytic import sampling_variance
 from ddpm_space.notes.forward import q_cumulative_sample
 from ddpm_space.notes.reverse import posterior_coefficients, x_0_from_v
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.scheduler_parts.device_table import DeviceTable, place_in
 
 LEARNED_VARIANCES = ("learned", "learned_range")
-VARIANCE_TYPES = ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", *LEARNED_VARIANCES, "given")
+VARIANCE_TYPES = ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", *LEARNED_VARIANCES, "given", "analytic")
 
 SMALLEST_VARIANCE = 1e-20
 """Keeps log(beta_tilde) finite where beta_tilde is 0, on the step to clean data."""
@@ -48,6 +49,7 @@ class ReverseChain:
         timesteps: (steps,) int64, strictly descending, each in [0, len(schedule)), on any device.
         prediction_type: one of `denoiser.PREDICTION_TYPES`; variance_type: one of VARIANCE_TYPES.
         given_variance: for "given", sigma_t^2 by training timestep; None for a t that the chain does not visit.
+        posterior_variance: for "analytic", V_t by training timestep.
     Raises:
         ValueError: bad timesteps, or a given variance for other timesteps than the chain's.
     """
@@ -59,6 +61,7 @@ class ReverseChain:
         prediction_type: str,
         variance_type: str,
         given_variance: Sequence[float | None] | None = None,
+        posterior_variance: Sequence[float] | None = None,
     ) -> None:
         # Where alpha_bar is 0 at t and at s, nothing says how x_s follows from x_t: only the last of such timesteps can start a step.
         dead = int((schedule.alpha_bar_at(timesteps) == 0).sum())
@@ -66,9 +69,12 @@ class ReverseChain:
         chain = schedule.respaced(self._visited)
         self.timesteps = chain.timesteps.tolist()
         self._previous = dict(zip(self.timesteps, [-1, *self.timesteps[:-1]]))
-        if given_variance is not None:
-            given = _given_on_chain(given_variance, self.timesteps)
-        self.sigma2 = given if given_variance is not None else chain.beta if variance_type.startswith("fixed_large") else chain.beta_tilde
+        if variance_type == "given" and given_variance is not None:
+            self.sigma2 = _given_on_chain(given_variance, self.timesteps)
+        elif variance_type == "analytic" and posterior_variance is not None:
+            self.sigma2 = sampling_variance(torch.tensor(posterior_variance, dtype=torch.float64), chain)
+        else:
+            self.sigma2 = chain.beta if variance_type.startswith("fixed_large") else chain.beta_tilde
         """(steps,) float64 in the order of `timesteps`; for a learned variance, the smaller of its two bounds."""
         self._table = torch.stack(self._coefficients(chain, prediction_type, learned=variance_type in LEARNED_VARIANCES))
         self._rows = {t: StepCoefficients(*row) for t, row in zip(self.timesteps, self._table.T.tolist())}

@@ -5,33 +5,40 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffusers import DDPMScheduler
 
+from ddpm_space import analytic
 from ddpm_space.scheduler_parts.stock_schedules import STOCK_BETA_SCHEDULES
+from ddpm_space.spacing import OPTIMAL
 
 if TYPE_CHECKING:
     from ddpm_space.scheduler import NotesDDPMScheduler
 
 GIVEN_VARIANCE_FILE = "given_variance.json"
 
-_STOCK_VARIANCES = {"given": "fixed_large", "fixed_large_log": "fixed_large"}
-"""A given variance has no name in diffusers; diffusers' fixed_large_log takes the square root of a logarithm, which is NaN."""
+_STOCK_VARIANCES = {"given": "fixed_large", "analytic": "fixed_small", "fixed_large_log": "fixed_large"}
+"""The first two have no name in diffusers; diffusers' fixed_large_log takes the square root of a logarithm, which is NaN."""
+
+_STOCK_SPACINGS = {"quadratic": "trailing", OPTIMAL: "trailing"}
+"""Spacings of ours that diffusers does not know."""
 
 
 def to_stock(scheduler: NotesDDPMScheduler) -> DDPMScheduler:
     """Express a scheduler as diffusers' own `DDPMScheduler`, which anyone can load.
 
-    A schedule that diffusers does not know is written out as `trained_betas`. A given variance becomes `fixed_large`; `save_stock` keeps its table.
+    A schedule that diffusers does not know is written out as `trained_betas`. A given variance becomes `fixed_large`, "analytic" `fixed_small`, and a
+    spacing that diffusers does not know "trailing"; `save_stock` keeps what that loses.
 
     Returns:
-        a scheduler with the same alpha_bar (in diffusers' float32) and, given and learned variances apart, the same sigma_t^2.
+        a scheduler with the same alpha_bar (in diffusers' float32) and, given, analytic and learned variances apart, the same sigma_t^2.
     """
     # Keywords only: diffusers counts positional arguments as defaults and loses them when the config is loaded again.
     names = [name for name in inspect.signature(DDPMScheduler.__init__).parameters if name != "self"]
     options = {name: scheduler.config[name] for name in names}
     options["variance_type"] = _STOCK_VARIANCES.get(scheduler.config.variance_type, scheduler.config.variance_type)
+    options["timestep_spacing"] = _STOCK_SPACINGS.get(scheduler.config.timestep_spacing, scheduler.config.timestep_spacing)
     known = scheduler.config.trained_betas is not None or scheduler.config.beta_schedule in STOCK_BETA_SCHEDULES
     if not known or scheduler.has_capped_betas:
         options.update(beta_schedule="linear", trained_betas=scheduler.betas.tolist(), rescale_betas_zero_snr=False)
@@ -39,25 +46,37 @@ def to_stock(scheduler: NotesDDPMScheduler) -> DDPMScheduler:
 
 
 def save_stock(scheduler: NotesDDPMScheduler, folder: str | Path) -> None:
-    """Write `to_stock(scheduler)` into a folder, and a given variance beside it; `NotesDDPMScheduler.from_pretrained` reads both back."""
+    """Write `to_stock(scheduler)` into a folder, and beside it what plain diffusers has no word for; `from_pretrained` of ours reads both back."""
     to_stock(scheduler).save_pretrained(folder)
-    side_file = Path(folder) / GIVEN_VARIANCE_FILE
-    if scheduler.config.variance_type == "given":
-        side_file.write_text(json.dumps({"given_variance": list(scheduler.config.given_variance)}) + "\n", encoding="utf-8")
+    config = scheduler.config
+    _write(Path(folder) / GIVEN_VARIANCE_FILE, {"given_variance": config.given_variance} if config.variance_type == "given" else None)
+    table = None if config.posterior_variance is None else {"posterior_variance": config.posterior_variance}
+    lost = {key: config[key] for key, names in (("variance_type", ("analytic",)), ("timestep_spacing", _STOCK_SPACINGS)) if config[key] in names}
+    _write(Path(folder) / analytic.FILE, {**table, **lost} if table else None)
+
+
+def _write(file: Path, content: dict[str, Any] | None) -> None:
+    if content is None:
+        file.unlink(missing_ok=True)
     else:
-        side_file.unlink(missing_ok=True)
+        file.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
-def read_given_variance(folder: str | Path) -> list[float | None] | None:
-    """Read the table that `save_stock` wrote beside a config; None if there is none.
+def read_beside(folder: Path) -> dict[str, Any]:
+    """Read the options that `save_stock`, or `analytic.write`, left beside a config; empty if there are none.
 
     Raises:
-        ValueError: the file is damaged.
+        ValueError: a file is damaged.
     """
-    side_file = Path(folder) / GIVEN_VARIANCE_FILE
-    if not side_file.is_file():
-        return None
-    try:
-        return list(json.loads(side_file.read_text(encoding="utf-8"))["given_variance"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{side_file} is damaged ({error}): export the scheduler again") from None
+    options: dict[str, Any] = {}
+    side_file = folder / GIVEN_VARIANCE_FILE
+    if side_file.is_file():
+        try:
+            options = {"variance_type": "given", "given_variance": list(json.loads(side_file.read_text(encoding="utf-8"))["given_variance"])}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{side_file} is damaged ({error}): export the scheduler again") from None
+    values = analytic.read(folder)
+    if values is not None:
+        content = json.loads((folder / analytic.FILE).read_text(encoding="utf-8"))
+        options |= {"posterior_variance": values, **{key: content[key] for key in ("variance_type", "timestep_spacing") if key in content}}
+    return options

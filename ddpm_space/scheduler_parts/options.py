@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ddpm_space.analytic import check_posterior_variance
 from ddpm_space.denoiser import PREDICTION_TYPES
 from ddpm_space.scheduler_parts.chain import VARIANCE_TYPES
-from ddpm_space.spacing import TIMESTEP_SPACINGS
+from ddpm_space.spacing import OPTIMAL, TIMESTEP_SPACINGS
 
 
 def by_keyword(init: Callable) -> Callable:
@@ -32,7 +33,7 @@ def check_options(config: Mapping[str, Any]) -> None:
     Raises:
         ValueError: an unknown string (the valid ones are listed), or a number out of range.
     """
-    for key, valid in (("variance_type", VARIANCE_TYPES), ("prediction_type", PREDICTION_TYPES), ("timestep_spacing", TIMESTEP_SPACINGS)):
+    for key, valid in (("variance_type", VARIANCE_TYPES), ("prediction_type", PREDICTION_TYPES), ("timestep_spacing", (*TIMESTEP_SPACINGS, OPTIMAL))):
         if config[key] not in valid:
             raise ValueError(f"unknown {key} '{config[key]}': use one of {', '.join(valid)}")
     if not 0 <= config["dynamic_thresholding_ratio"] <= 1:
@@ -43,6 +44,12 @@ def check_options(config: Mapping[str, Any]) -> None:
     given = config["given_variance"]
     if (config["variance_type"] == "given") != (given is not None):
         raise ValueError("variance_type='given' and given_variance belong together: pass both or neither")
+    posterior_variance = config["posterior_variance"]
+    for key, name in (("variance_type", "analytic"), ("timestep_spacing", OPTIMAL)):
+        if config[key] == name and posterior_variance is None:
+            raise ValueError(f"{key}='{name}' needs posterior_variance: estimate it for this network once, by ddpm_space.analytic.estimate")
+    if posterior_variance is not None:
+        check_posterior_variance(posterior_variance, config["num_train_timesteps"])
     if given is None:
         return
     if len(given) != config["num_train_timesteps"]:

@@ -18,7 +18,6 @@ from PIL import Image
 from ddpm_space import loss, noising
 from ddpm_space.errors import TextError
 from ddpm_space.images import grid, load_image, to_pil
-from ddpm_space.likelihood import BOUND_VARIANCES
 from ddpm_space.notes import gaussian
 from ddpm_space.notes.reverse import posterior_coefficients, q_posterior
 from ddpm_space.sampling import SamplingSettings
@@ -26,7 +25,7 @@ from ddpm_space.sampling import sample as sample_frames
 from ddpm_space.schedule import SCHEDULES, NoiseSchedule
 from ddpm_space.ui import gpu
 from ddpm_space.ui.forms import finite_number, one_of, timestep_list, whole_number
-from ddpm_space.ui.labs.bound import shorter_chain
+from ddpm_space.ui.labs.bound import bound_variances, shorter_chain
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.sampling import MAX_IMAGES
 from ddpm_space.ui.widgets import HEAVY
@@ -85,7 +84,7 @@ def build(model: ModelSlot) -> None:
             x_0,
             draws=whole_number(draws, "draws", 2, MAX_DRAWS),
             schedule=shorter_chain(loaded.denoiser.schedule, steps),
-            variance=one_of(variance_type, "variance_type", BOUND_VARIANCES),
+            variance=one_of(variance_type, "variance_type", bound_variances(loaded)),
             clip_x0=bool(clip_sample),
             seed=whole_number(seed, "seed"),
         )

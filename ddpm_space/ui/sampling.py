@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import gradio as gr
 
 from ddpm_space import figures
+from ddpm_space.analytic import LAST_GREY_LEVELS
 from ddpm_space.models import BUNDLED
 from ddpm_space.notes.forward import beta_between
-from ddpm_space.notes.reverse import beta_tilde
-from ddpm_space.sampling import VARIANCES, SamplingSettings, sample
-from ddpm_space.spacing import TIMESTEP_SPACINGS
+from ddpm_space.notes.reverse import beta_tilde, optimal_variance
+from ddpm_space.sampling import ANALYTIC, VARIANCES, SamplingSettings, sample
+from ddpm_space.spacing import OPTIMAL, TIMESTEP_SPACINGS
 from ddpm_space.ui import downloads, gpu
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.forms import MAX_SEED
@@ -94,8 +95,8 @@ def frames(model: ModelSlot, kept: Trajectory, asked: Asked) -> Iterator[Payload
     settings = SamplingSettings(
         num_images=asked.whole("images", 1, MAX_IMAGES),
         num_steps=asked.whole("steps", 1, longest),
-        spacing=asked.choice("spacing", TIMESTEP_SPACINGS),
-        variance_type=asked.choice("variance", VARIANCES),
+        spacing=asked.choice("spacing", (*TIMESTEP_SPACINGS, OPTIMAL)),
+        variance_type=asked.choice("variance", (*VARIANCES, ANALYTIC)),
         clip_sample=asked.flag("clip"),
         seed=asked.whole("seed", 0, MAX_SEED),
         num_train_timesteps=longest,
@@ -157,6 +158,10 @@ def step_payload(kept: Trajectory, position: int, image: int) -> Payload:
         "beta_ts": float(beta_between(alpha_bar_t, alpha_bar_s)),
         "beta_tilde": float(beta_tilde(alpha_bar_t, alpha_bar_s)),
         "sigma2": step.sigma2,
+        "posterior_variance": step.posterior_variance,
+        "optimal": None if step.posterior_variance is None else float(optimal_variance(step.posterior_variance, alpha_bar_t, alpha_bar_s)),
+        "bounded": step.bounded,
+        "grey_levels": LAST_GREY_LEVELS,
     }
 
 
@@ -185,6 +190,7 @@ def describe(model: ModelSlot, asked: Asked | None = None) -> Payload:
         "num_parameters": loaded.num_parameters,
         "prediction_type": loaded.prediction_type,
         "learned_variance": loaded.learned_variance,
+        "analytic": loaded.denoiser.posterior_variance is not None,
         "size": loaded.sample_size,
         "channels": loaded.channels,
         "T": len(loaded.denoiser.schedule),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ddpm_space.sampling import Frame, ReverseStep, open_step
 from ddpm_space.schedule import NoiseSchedule
@@ -47,7 +47,7 @@ class Trajectory:
         image = max(0, min(image, len(frame.x_t) - 1))
         one = slice(image, image + 1)
         noise = None if frame.noise is None else frame.noise[one]
-        alone = Frame(frame.index, frame.total, frame.t, frame.s, frame.x_t[one], frame.x_0_hat[one], frame.x_prev[one], noise, frame.variance_type)
+        alone = replace(frame, x_t=frame.x_t[one], x_0_hat=frame.x_0_hat[one], x_prev=frame.x_prev[one], noise=noise)
         return open_step(alone, self.schedule)
 
     @staticmethod

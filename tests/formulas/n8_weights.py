@@ -28,6 +28,8 @@ CASES = [
         {r"V_t": POSITIVE, r"\bar\alpha_t": UNIT, r"\bar\alpha_s": LARGER_UNIT},
         given={**BETA, r"\tilde\beta_t": "N7.beta_tilde"},
     ),
+    Case("N8.posterior_variance_from_eps", {"m_t": UNIT, r"\bar\alpha_t": UNIT}),
+    Case("N8.largest_last_sigma", {"k": POSITIVE}),
     Case("N8.learned_variance", {"v": UNIT, r"\tilde\beta_t": POSITIVE, r"\beta_t": POSITIVE}),
 ]
 
@@ -42,6 +44,7 @@ NOT_ANYWHERE = {
     f"N8.{name}": "a coefficient of coefficients: no sample enters"
     for name in (
         *("eps_weight", "x_0_weight", "v_weight", "snr", "alpha_bar_from_snr", "snr_weight", "optimal_variance"),
+        *("posterior_variance_from_eps", "largest_last_sigma"),
         *("min_snr_weight_eps", "min_snr_weight_x_0", "min_snr_weight_v"),
     )
 } | {"N8.continuous_bound": "the first dimension of its errors is log SNR, not a batch"}

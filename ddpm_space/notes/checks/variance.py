@@ -63,6 +63,45 @@ def check_optimal_variance(generator: torch.Generator) -> Measured:
 
 
 @entry(
+    "N8.posterior_variance_from_eps",
+    latex=r"V_t = \frac{1-\bar\alpha_t}{\bar\alpha_t}\,(1-m_t),\qquad V_t=\mathbb{E}\,\mathrm{Var}[x_0 \mid x_t],\quad"
+    r" m_t=\mathbb{E}\,\big|\mathbb{E}[\varepsilon \mid x_t]\big|^2",
+    zh="完美的网络输出越小，x_t 对 x_0 说明得越少：由 ε 的大小求出 x_0 尚未确定的部分。",
+    en="The smaller the perfect network's eps, the less x_t tells about x_0: what remains unknown of x_0, from the size of eps.",
+    source="Bao 2022 theorem 1",
+    route_zh="x_0 只取两个值：用贝叶斯公式在 x_t 网格上直接求 Var[x_0 | x_t] 的期望",
+    route_en="x_0 takes two values: E Var[x_0 | x_t] itself, by Bayes on a grid of x_t",
+)
+def check_posterior_variance_from_eps(generator: torch.Generator) -> Measured:
+    alpha_bar_t, _ = two_times(generator)
+    x_0, x_t = torch.tensor([-1.0, 0.7], dtype=torch.float64), torch.linspace(-9, 9, 4001, dtype=torch.float64)
+    density = torch.distributions.Normal(alpha_bar_t.sqrt() * x_0, (1 - alpha_bar_t).sqrt()).log_prob(x_t[:, None]).exp() / 2
+    p_t, posterior = density.sum(1), density / density.sum(1, keepdim=True)
+    spread = (posterior * x_0**2).sum(1) - (posterior * x_0).sum(1) ** 2
+    eps = (posterior * (x_t[:, None] - alpha_bar_t.sqrt() * x_0) / (1 - alpha_bar_t).sqrt()).sum(1)
+    mean_square = torch.trapezoid(p_t * eps**2, x_t)
+    return compare(reverse.posterior_variance_from_eps(mean_square, alpha_bar_t), torch.trapezoid(p_t * spread, x_t), 1e-9)
+
+
+@entry(
+    "N8.largest_last_sigma",
+    latex=r"\sigma_{\max} = k\,\sqrt{\frac{\pi}{2}}\,\frac{2}{255},\qquad \mathbb{E}\,|\sigma_{\max}\,\varepsilon| = k\,\frac{2}{255}",
+    zh="最后一次加入的噪声平均不超过 k 个灰度级：再大，人眼就会看见。",
+    en="The last noise that a chain adds is k grey levels on average: more of it would be seen.",
+    source="Bao 2022 section 5 (k = 1 or 2)",
+    route_zh="对正态密度数值积分求 |σε| 的期望，再换算成灰度级",
+    route_en="E |sigma eps| by quadrature over the normal density, in grey levels",
+)
+def check_largest_last_sigma(generator: torch.Generator) -> Measured:
+    levels = 0.5 + 3 * torch.rand(4, generator=generator, dtype=torch.float64)
+    sigma = reverse.largest_last_sigma(levels)
+    eps = torch.linspace(0, 12, 20_001, dtype=torch.float64)
+    density = torch.distributions.Normal(0.0, 1.0).log_prob(eps).exp()
+    average = 2 * torch.trapezoid(density * sigma[:, None] * eps, eps)
+    return compare(average * 255 / 2, levels, 1e-6)
+
+
+@entry(
     "N8.learned_variance",
     latex=r"\sigma_t^2 = \exp\left(v\,\log(\beta_t) + (1-v)\,\log(\tilde\beta_t)\right)",
     zh="让网络在两个固定方差之间（对数尺度上）选择。",

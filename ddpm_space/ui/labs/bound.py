@@ -17,7 +17,7 @@ from ddpm_space import figures
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.exact.floor import bayes_floor
 from ddpm_space.exact.points import PointSet
-from ddpm_space.likelihood import BOUND_VARIANCES, bound_variance
+from ddpm_space.likelihood import Variance, bound_variance, chain_variance
 from ddpm_space.loss import BoundProgress, bound_terms
 from ddpm_space.models import LoadedModel
 from ddpm_space.notes import elbo
@@ -50,12 +50,13 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
     schedule = loaded.denoiser.schedule
     network, pictures = asked.choice("network", NETWORKS), asked.choice("pictures", PICTURES)
     chain, draws, variance, clip, seed = conventions(loaded, asked, learned=network == "model")
+    sigma2 = chain_variance(network_of(loaded, network), chain, variance)
     x_0 = digit_pictures(loaded.channels, loaded.sample_size) if pictures == "digits" else picture_for(loaded, asked)
     check_work(network, len(chain), draws, len(x_0))
     known = pictures == "digits" and len(chain) > 1
     about = {
         **{"T": len(schedule), "variance": variance, "clip": clip, "pictures": pictures, "network": network, "seed": seed},
-        "weights": figures.array(weights(chain, variance), "float64"),
+        "weights": figures.array(weights(chain, sigma2), "float64"),
         **measured(loaded, asked, network),
         **seen(loaded, x_0, asked, network=network, digits=pictures == "digits"),
         "floor": None,
@@ -74,7 +75,7 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
             continue
         sent = time.perf_counter()
         if known:
-            about["floor"] = against_floor(arrived, chain, variance, rows, floor, floor_error)
+            about["floor"] = against_floor(arrived, chain, sigma2, rows, floor, floor_error)
         errors = [term.eps_mse for term in arrived if term.eps_mse is not None]
         yield {
             **figures.bound(arrived, chain),
@@ -93,8 +94,14 @@ def conventions(loaded: LoadedModel, asked: Asked, *, learned: bool = True) -> t
     """Take what a bound is taken under: the chain, draws a term, the variance, whether x_0_hat is clipped, the seed."""
     schedule, steps = loaded.denoiser.schedule, asked.choice("chain", CHAINS)
     chain = shorter_chain(schedule, len(schedule) if steps == "all" else int(steps))
-    variance = asked.choice("variance", BOUND_VARIANCES if learned and loaded.learned_variance else FIXED)
+    variance = asked.choice("variance", bound_variances(loaded) if learned else FIXED)
     return chain, int(asked.choice("draws", DRAWS)), variance, asked.flag("clip"), asked.whole("seed", 0, MAX_SEED)
+
+
+def bound_variances(loaded: LoadedModel) -> tuple[str, ...]:
+    """The variances that a model's bound can be taken with: two that need nothing, and what it learned or what was estimated for it."""
+    own = {"learned_range": loaded.learned_variance, "analytic": loaded.denoiser.posterior_variance is not None}
+    return (*FIXED, *(name for name, there in own.items() if there))
 
 
 def shorter_chain(schedule: NoiseSchedule, steps: int) -> NoiseSchedule:
@@ -104,7 +111,7 @@ def shorter_chain(schedule: NoiseSchedule, steps: int) -> NoiseSchedule:
     return schedule.respaced(spaced_timesteps(len(schedule), steps, "linspace"))
 
 
-def weights(chain: NoiseSchedule, variance: str) -> Tensor:
+def weights(chain: NoiseSchedule, variance: Variance) -> Tensor:
     """The bound's weight on |eps - eps_theta|^2 in nats, from the noisiest step down; a learned variance counts as the smaller one: (T,)."""
     return eps_weight(bound_variance(chain, variance), chain.alpha_bar, chain.alpha_bar_prev).flip(0)
 
@@ -147,7 +154,7 @@ def floor_of(world: PointSet, alpha_bars: tuple[float, ...]) -> tuple[Tensor, Te
 
 
 def against_floor(
-    arrived: Sequence[BoundProgress], chain: NoiseSchedule, variance: str, rows: Sequence[int], floor: Tensor, floor_error: Tensor
+    arrived: Sequence[BoundProgress], chain: NoiseSchedule, variance: Variance, rows: Sequence[int], floor: Tensor, floor_error: Tensor
 ) -> Payload:
     """Compare the measured errors with the floor at the rows that have arrived, and say what the floor makes of the terms, in bits/dim."""
     by_t = {term.t: term for term in arrived if term.eps_mse is not None}

@@ -61,7 +61,14 @@ export function choice(key, words, initial) {
       button.tabIndex = words[index] === chosen ? 0 : -1;
     }),
   );
-  return { element: field(key, id, null, group), setting: value };
+  // Show only the words for which `possible` holds; a chosen one that is not goes back to the initial word.
+  const allow = (possible) => {
+    buttons.forEach((button, index) => {
+      button.hidden = !possible(words[index]);
+    });
+    if (!possible(value.value)) value.set(initial);
+  };
+  return { element: field(key, id, null, group), setting: value, allow };
 }
 
 function list(key, words, value) {

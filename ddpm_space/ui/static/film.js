@@ -17,12 +17,14 @@ export function film(root, parts) {
     images: slider("sampling.images", { min: 1, max: parts.props.most, step: 1, initial: 16, shown: String }),
     steps,
     about: say("p", "sampling.steps_info", {}, "note"),
-    variance: choice("sampling.variance", ["fixed_small", "fixed_large"], "fixed_small"),
-    spacing: choice("sampling.spacing", ["trailing", "linspace", "leading"], "trailing"),
+    variance: choice("sampling.variance", ["fixed_small", "fixed_large", "analytic"], "fixed_small"),
+    spacing: choice("sampling.spacing", ["trailing", "linspace", "leading", "quadratic", "optimal"], "trailing"),
     clip: toggle("sampling.clip", true),
     seed: seed("sampling.seed"),
   };
-  modelInfo.subscribe(({ T }) => {
+  modelInfo.subscribe(({ T, analytic }) => {
+    controls.variance.allow((word) => analytic || word !== "analytic");
+    controls.spacing.allow((word) => analytic || word !== "optimal");
     steps.input.max = Math.min(LONGEST, T);
     if (steps.setting.value > T) steps.setting.set(T);
   });

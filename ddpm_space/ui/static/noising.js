@@ -96,8 +96,10 @@ function fillAll(fill, picture, time) {
   const [x0, eps] = [picture.x0[middle], picture.eps[middle]];
   const bracket = (value) => (value < 0 ? `(${numberTex(value)})` : numberTex(value));
   const last = picture.alphaBar[picture.T - 1];
-  fill("N5.q_step", `q(x_{${time}}\\mid x_{${time - 1}}) = \\mathcal N\\bigl(\\sqrt{1-${numberTex(beta)}}\\,x_{${time - 1}},\\ ${numberTex(beta)}\\bigr) = \\mathcal N\\bigl(${numberTex(Math.sqrt(1 - beta))}\\,x_{${time - 1}},\\ ${numberTex(beta)}\\bigr)`);
-  fill("N6.q_cumulative", `q(x_{${time}}\\mid x_0) = \\mathcal N\\bigl(${numberTex(signal)}\\,x_0,\\ ${numberTex(1 - alphaBar)}\\bigr)`);
+  // x_0 is the clean picture: what the first step, t = 0, makes of it needs another name.
+  const [here, before] = time === 0 ? ["x_{t=0}", "x_0"] : [`x_{${time}}`, time === 1 ? "x_{t=0}" : `x_{${time - 1}}`];
+  fill("N5.q_step", `q(${here}\\mid ${before}) = \\mathcal N\\bigl(\\sqrt{1-${numberTex(beta)}}\\,${before},\\ ${numberTex(beta)}\\bigr) = \\mathcal N\\bigl(${numberTex(Math.sqrt(1 - beta))}\\,${before},\\ ${numberTex(beta)}\\bigr)`);
+  fill("N6.q_cumulative", `q(${here}\\mid x_0) = \\mathcal N\\bigl(${numberTex(signal)}\\,x_0,\\ ${numberTex(1 - alphaBar)}\\bigr)`);
   fill("N3.q_cumulative_sample", `${numberTex(signal)}\\times${bracket(x0)} + ${numberTex(sigma)}\\times${bracket(eps)} = ${numberTex(signal * x0 + sigma * eps)}`);
   fill("N8.prior_kl", `L_T\\big/(${channels * height * width}\\ln 2) = ${numberTex(picture.priorBits)}\\ \\text{bits/dim},\\quad \\bar\\alpha_T = ${numberTex(last)}`);
 }

@@ -3,11 +3,11 @@ import { cards } from "./card.js";
 import { decode, paintPlanes, sign, term, tile } from "./picture.js";
 import { ROLE_TEX, node, number, numberTex, say, tex } from "./text.js";
 
-const CARDS = ["N7.q_posterior", "N7.posterior_coefficients", "N7.beta_tilde", "N8.p_reverse", "N8.ancestral_step"];
+const CARDS = ["N7.q_posterior", "N7.posterior_coefficients", "N7.beta_tilde", "N8.optimal_variance", "N8.largest_last_sigma", "N8.p_reverse", "N8.ancestral_step"];
 const MU = "\\htmlClass{role-p}{\\boldsymbol\\mu_\\theta}";
 const Z = "\\htmlClass{role-eps}{\\mathbf z}";
-const at = (index, letter = "x", role = "xt") => `\\htmlClass{role-${role}}{\\mathbf ${letter}_{${index}}}`;
-// The step to clean data arrives at x_0, which is t = -1 in the code's count.
+// x_0 is clean data, t = -1 in the code's count; what t = 0 counts is still noisy.
+const at = (index) => `\\htmlClass{role-xt}{\\mathbf x_{${index === 0 ? "t=0" : index}}}`;
 const arrived = (s) => (s < 0 ? ROLE_TEX.x0 : at(s));
 
 export function reverseStep(root) {
@@ -46,7 +46,15 @@ export function reverseStep(root) {
     identity.dataset.residual = String(opened.residual);
     const clipped = opened.clipped > 0 ? say("p", "step.clipped", { percent: (100 * opened.clipped).toFixed(0) }) : null;
     notes.replaceChildren(...[identity, clipped, sigma === 0 ? say("p", "step.no_noise") : null].filter(Boolean));
-    for (const [id, source] of Object.entries(filled(opened))) formulas.fill(id, source);
+    for (const [id, source] of Object.entries({ ...filled(opened), ...best(opened) })) formulas.fill(id, source);
+  };
+}
+
+// The analytic variance of this step with its numbers, and its bound where it is the last noise; nothing where another variance was chosen.
+function best({ coef_x_0, beta_tilde, posterior_variance: V, optimal, bounded, sigma, grey_levels: levels }) {
+  return {
+    "N8.optimal_variance": V === null ? null : `\\sigma_t^{*2} = ${numberTex(beta_tilde)} + ${numberTex(coef_x_0)}^2\\times ${numberTex(V)} = ${numberTex(optimal)}`,
+    "N8.largest_last_sigma": bounded ? `\\sigma_{\\max} = ${numberTex(levels)}\\times\\sqrt{\\tfrac{\\pi}{2}}\\times\\tfrac{2}{255} = ${numberTex(sigma)} < \\sqrt{${numberTex(optimal)}}` : null,
   };
 }
 

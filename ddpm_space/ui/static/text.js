@@ -120,6 +120,6 @@ export const ROLE_TEX = {
   x0: "\\htmlClass{role-x0}{\\mathbf x_0}",
   x0hat: "\\htmlClass{role-p}{\\hat{\\mathbf x}_0}",
   xt: "\\htmlClass{role-xt}{\\mathbf x_t}",
-  eps: "\\htmlClass{role-eps}{\\boldsymbol\\epsilon}",
-  epsTheta: "\\htmlClass{role-p}{\\boldsymbol\\epsilon_\\theta}",
+  eps: "\\htmlClass{role-eps}{\\boldsymbol\\varepsilon}",
+  epsTheta: "\\htmlClass{role-p}{\\boldsymbol\\varepsilon_\\theta}",
 };

@@ -41,8 +41,8 @@ DERIVATION = {
         "The inequality holds: the left side is larger by {difference} (error {tolerance}), which is what the bound costs.",
     ),
     "derivation.minima": (
-        "数值不同，但最小点相同：使两边最小的 $\\epsilon_\\theta$ 的倍数相差 {difference}，允许 {tolerance}。",
-        "Other values, but least at the same place: the multiples of $\\epsilon_\\theta$ that make the two sides least differ by "
+        "数值不同，但最小点相同：使两边最小的 $\\varepsilon_\\theta$ 的倍数相差 {difference}，允许 {tolerance}。",
+        "Other values, but least at the same place: the multiples of $\\varepsilon_\\theta$ that make the two sides least differ by "
         "{difference}, allowed {tolerance}.",
     ),
     "derivation.broken": (
@@ -57,8 +57,8 @@ DERIVATION = {
     "derivation.worst": ("（每个 t 一个数，这里是最不吻合的 t = {t}）", "(one number for each t; this is where they agree least, t = {t})"),
     "derivation.chart_terms": ("这一行在每个 t 上的两边", "Both sides of this line at each t"),
     "derivation.chart_minima": (
-        "在每个 t 使这一项最小的 $\\epsilon_\\theta$ 的倍数",
-        "The multiple of $\\epsilon_\\theta$ that makes the term least, at each t",
+        "在每个 t 使这一项最小的 $\\varepsilon_\\theta$ 的倍数",
+        "The multiple of $\\varepsilon_\\theta$ that makes the term least, at each t",
     ),
     "derivation.chart_data": ("抽到的 {count} 个数据，和两个密度", "The {count} data drawn, and the two densities"),
     "derivation.law_line": ("数据的分布", "law of the data"),

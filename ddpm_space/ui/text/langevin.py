@@ -104,10 +104,10 @@ LANGEVIN = {
     "bridge.title": ("DDPM 的加噪一步，和热浴里的粒子有什么关系？", "What has a noising step of DDPM to do with a particle in a heat bath?"),
     "bridge.lead": (
         "它们就是同一件事：粒子按 $\\mathrm dx=-\\tfrac12\\beta(s)x\\,\\mathrm ds+\\sqrt{\\beta(s)}\\,\\mathrm dW$ 走过一步，位置的分布恰好是 "
-        "$x_t=\\sqrt{1-\\beta_t}\\,x_{t-1}+\\sqrt{\\beta_t}\\,\\epsilon$，其中 $\\beta_t=1-e^{-B}$，$B$ 是这一步里 $\\beta(s)$ 的积分。"
+        "$x_t=\\sqrt{1-\\beta_t}\\,x_{t-1}+\\sqrt{\\beta_t}\\,\\varepsilon$，其中 $\\beta_t=1-e^{-B}$，$B$ 是这一步里 $\\beta(s)$ 的积分。"
         "这里把一步切成许多小步真的走一遍，再与公式比较。",
         "They are one thing: a particle that follows $\\mathrm dx=-\\tfrac12\\beta(s)x\\,\\mathrm ds+\\sqrt{\\beta(s)}\\,\\mathrm dW$ through a step "
-        "is distributed exactly as $x_t=\\sqrt{1-\\beta_t}\\,x_{t-1}+\\sqrt{\\beta_t}\\,\\epsilon$ with $\\beta_t=1-e^{-B}$, "
+        "is distributed exactly as $x_t=\\sqrt{1-\\beta_t}\\,x_{t-1}+\\sqrt{\\beta_t}\\,\\varepsilon$ with $\\beta_t=1-e^{-B}$, "
         "$B$ being the integral of $\\beta(s)$ over the step. Here the step is cut into many small ones, walked, and compared.",
     ),
     "bridge.source": ("这一步来自", "Where the step comes from"),

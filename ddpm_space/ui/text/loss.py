@@ -5,9 +5,9 @@ from ddpm_space.ui.labs.loss_runs import WORK_ERRORS
 LOSS = {
     "loss.title": ("模型到底错在哪里、错多少？", "How wrong is the model, and where?"),
     "loss.lead": (
-        "训练只做一件事：给 $\\mathbf x_0$ 加上已知的噪声 $\\boldsymbol\\epsilon$，让网络猜回来。下面在几个 $t$ 上比较真噪声和预测，"
+        "训练只做一件事：给 $\\mathbf x_0$ 加上已知的噪声 $\\boldsymbol\\varepsilon$，让网络猜回来。下面在几个 $t$ 上比较真噪声和预测，"
         "再对所有 $t$ 求平均，就是 $L_{\\mathrm{simple}}$。",
-        "Training does one thing: it adds a known noise $\\boldsymbol\\epsilon$ to $\\mathbf x_0$ and has the network guess it. "
+        "Training does one thing: it adds a known noise $\\boldsymbol\\varepsilon$ to $\\mathbf x_0$ and has the network guess it. "
         "Here true and predicted noise stand side by side at a few $t$; averaged over all $t$, the error is $L_{\\mathrm{simple}}$.",
     ),
     "loss.stop": ("停止", "Stop"),
@@ -41,7 +41,7 @@ LOSS = {
         "测的是十个数字的完美网络，不是模型；噪声调度和图的大小取自 {source}（{origin}）。",
         "Measured: the perfect network of the ten digits, not a model; noise schedule and picture size are those of {source} ({origin}).",
     ),
-    "ran.predicts.epsilon": ("预测噪声 $\\boldsymbol\\epsilon$", "predicts the noise $\\boldsymbol\\epsilon$"),
+    "ran.predicts.epsilon": ("预测噪声 $\\boldsymbol\\varepsilon$", "predicts the noise $\\boldsymbol\\varepsilon$"),
     "ran.predicts.v_prediction": ("预测速度 $\\mathbf v$", "predicts the velocity $\\mathbf v$"),
     "ran.predicts.sample": ("预测原图 $\\mathbf x_0$", "predicts the clean image $\\mathbf x_0$"),
     "ran.revision": ("版本 {revision}", "revision {revision}"),
@@ -101,6 +101,7 @@ LOSS = {
     "bound.variance": ("反向每一步的方差 σₜ²", "Variance of each reverse step σₜ²"),
     "bound.variance.fixed_large": ("$\\beta_t$（较大）", "$\\beta_t$ (large)"),
     "bound.variance.fixed_small": ("$\\tilde\\beta_t$（较小）", "$\\tilde\\beta_t$ (small)"),
+    "bound.variance.analytic": ("$\\sigma_t^{*2}$（最优）", "$\\sigma_t^{*2}$ (best)"),
     "bound.clip": ("先把 x̂₀ 截断到 [−1, 1]", "Clip x̂₀ to [−1, 1] first"),
     "bound.run": ("计算变分下界", "Compute bound"),
     "bound.empty": (
@@ -204,6 +205,7 @@ LOSS = {
     "lossy.variance": ("反向每一步的方差 σₜ²", "Variance of each reverse step σₜ²"),
     "lossy.variance.fixed_large": ("$\\beta_t$（较大）", "$\\beta_t$ (large)"),
     "lossy.variance.fixed_small": ("$\\tilde\\beta_t$（较小）", "$\\tilde\\beta_t$ (small)"),
+    "lossy.variance.analytic": ("$\\sigma_t^{*2}$（最优）", "$\\sigma_t^{*2}$ (best)"),
     "lossy.clip": ("先把 x̂₀ 截断到 [−1, 1]", "Clip x̂₀ to [−1, 1] first"),
     "lossy.seed": ("随机种子", "Seed"),
     "lossy.place": ("发到哪一步（占全部步数）", "How much of the chain is sent"),

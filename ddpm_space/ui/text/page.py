@@ -80,6 +80,7 @@ PAGE = {
     ),
     "variance.fixed_small": ("较小：后验方差 β̃ₜ", "small: the posterior's β̃ₜ"),
     "variance.fixed_large": ("较大：单步方差 βₜ", "large: the single step's βₜ"),
+    "variance.analytic": ("对这个网络最优的方差 σₜ*²", "the best for this network, σₜ*²"),
     "model.loading": ("模型正在加载，通常只要几秒。", "The model is loading; this takes a few seconds."),
     "model.line": (
         "模型：{source}，{myriads} 万参数，{size} × {size} 像素，{channels} 通道；训练时的噪声调度：{schedule}，T = {T}。",
@@ -87,17 +88,17 @@ PAGE = {
         "{schedule}, T = {T}.",
     ),
     "model.epsilon": (
-        "网络直接预测噪声 $\\boldsymbol\\epsilon_\\theta$；$\\hat{\\mathbf x}_0$ 由它换算得到。",
-        "The network predicts the noise $\\boldsymbol\\epsilon_\\theta$; $\\hat{\\mathbf x}_0$ is converted from it.",
+        "网络直接预测噪声 $\\boldsymbol\\varepsilon_\\theta$；$\\hat{\\mathbf x}_0$ 由它换算得到。",
+        "The network predicts the noise $\\boldsymbol\\varepsilon_\\theta$; $\\hat{\\mathbf x}_0$ is converted from it.",
     ),
     "model.v_prediction": (
-        "网络预测的是速度 $\\mathbf v$，页面上的 $\\boldsymbol\\epsilon_\\theta$ 和 $\\hat{\\mathbf x}_0$ 都由 $\\mathbf v$ 精确换算得到。",
-        "The network predicts the velocity $\\mathbf v$; $\\boldsymbol\\epsilon_\\theta$ and $\\hat{\\mathbf x}_0$ on this page are "
+        "网络预测的是速度 $\\mathbf v$，页面上的 $\\boldsymbol\\varepsilon_\\theta$ 和 $\\hat{\\mathbf x}_0$ 都由 $\\mathbf v$ 精确换算得到。",
+        "The network predicts the velocity $\\mathbf v$; $\\boldsymbol\\varepsilon_\\theta$ and $\\hat{\\mathbf x}_0$ on this page are "
         "converted from it exactly.",
     ),
     "model.sample": (
-        "网络直接预测原图 $\\hat{\\mathbf x}_0$；$\\boldsymbol\\epsilon_\\theta$ 由它换算得到。",
-        "The network predicts the clean image $\\hat{\\mathbf x}_0$; $\\boldsymbol\\epsilon_\\theta$ is converted from it.",
+        "网络直接预测原图 $\\hat{\\mathbf x}_0$；$\\boldsymbol\\varepsilon_\\theta$ 由它换算得到。",
+        "The network predicts the clean image $\\hat{\\mathbf x}_0$; $\\boldsymbol\\varepsilon_\\theta$ is converted from it.",
     ),
     "model.learned_variance": (
         "这个网络还会预测方差，这里没有用到。",

@@ -111,7 +111,7 @@ PLANE = {
     "live.width.128": ("$128$ 个单元", "$128$ units"),
     "live.prediction": ("网络预测什么", "What the network predicts"),
     "live.prediction.v_prediction": ("速度 $\\mathbf v$", "velocity $\\mathbf v$"),
-    "live.prediction.epsilon": ("噪声 $\\boldsymbol\\epsilon$", "noise $\\boldsymbol\\epsilon$"),
+    "live.prediction.epsilon": ("噪声 $\\boldsymbol\\varepsilon$", "noise $\\boldsymbol\\varepsilon$"),
     "live.prediction.sample": ("原图 $\\mathbf x_0$", "clean $\\mathbf x_0$"),
     "live.seed": ("随机种子", "Seed"),
     "live.progress": ("训练进度", "Progress of training"),

@@ -14,10 +14,13 @@ SAMPLING = {
     "sampling.variance": ("每一步的方差 $\\sigma_t^2$", "Variance of each step $\\sigma_t^2$"),
     "sampling.variance.fixed_small": ("后验方差 $\\tilde\\beta_t$（较小）", "the posterior's $\\tilde\\beta_t$ (small)"),
     "sampling.variance.fixed_large": ("单步方差 $\\beta_t$（较大）", "the single step's $\\beta_t$ (large)"),
+    "sampling.variance.analytic": ("对这个网络最优 $\\sigma_t^{*2}$", "the best for this network, $\\sigma_t^{*2}$"),
     "sampling.spacing": ("步的间隔方式", "Spacing of the steps"),
     "sampling.spacing.trailing": ("trailing：从末尾数", "trailing: from the end"),
     "sampling.spacing.linspace": ("linspace：首尾都取", "linspace: both ends"),
     "sampling.spacing.leading": ("leading：从 0 数", "leading: from 0"),
+    "sampling.spacing.quadratic": ("quadratic：t 小处密", "quadratic: denser at small t"),
+    "sampling.spacing.optimal": ("optimal：变分下界最优", "optimal: for the best bound"),
     "sampling.clip": (
         "每一步把 $\\hat{\\mathbf x}_0$ 截断到 [−1, 1]",
         "Clip $\\hat{\\mathbf x}_0$ to [−1, 1] in every step",
@@ -96,9 +99,10 @@ SAMPLING = {
     "step.no_noise": ("最后一步不再加噪声。", "The last step adds no noise."),
     "clipping.title": ("采样均值的两种写法，差在哪里？", "Two ways to write the mean of a step: where do they differ?"),
     "clipping.lead": (
-        "公式 (11) 直接从 $\\boldsymbol\\epsilon_\\theta$ 写出均值；另一种写法先求 $\\hat{\\mathbf x}_0$，再代入后验。两者是同一个公式，直到有人把 "
-        "$\\hat{\\mathbf x}_0$ 截断到 [−1, 1]：这里让三条链从同一个 $\\mathbf x_T$ 出发，用同一份噪声，逐步量出它们差多少。",
-        "Eq. (11) writes the mean straight from $\\boldsymbol\\epsilon_\\theta$; the other way finds $\\hat{\\mathbf x}_0$ first and puts it into "
+        "公式 (11) 直接从 $\\boldsymbol\\varepsilon_\\theta$ 写出均值；另一种写法先求 $\\hat{\\mathbf x}_0$，再代入后验。"
+        "两者是同一个公式，直到有人把 $\\hat{\\mathbf x}_0$ 截断到 [−1, 1]："
+        "这里让三条链从同一个 $\\mathbf x_T$ 出发，用同一份噪声，逐步量出它们差多少。",
+        "Eq. (11) writes the mean straight from $\\boldsymbol\\varepsilon_\\theta$; the other way finds $\\hat{\\mathbf x}_0$ first and puts it into "
         "the "
         "posterior. They are one formula until somebody clips $\\hat{\\mathbf x}_0$ to [−1, 1]: here three chains start from one $\\mathbf x_T$, "
         "use one "

@@ -2,6 +2,7 @@
 // where in t the bits go, and the Bayes floor where one is known.
 import { extent } from "../axis.js";
 import { chart } from "../chart.js";
+import { modelInfo } from "../chosen_model.js";
 import { choice, seed, toggle } from "../controls.js";
 import { csvButton, fileName } from "../csv.js";
 import { decode } from "../picture.js";
@@ -17,11 +18,20 @@ const PARTS = [
   ["L_0", "x0"],
 ];
 const CHARTS = ["terms", "running", "weights", "errors"];
-export const VARIANCES = ["fixed_large", "fixed_small"];
+export const VARIANCES = ["fixed_large", "fixed_small", "analytic"];
 
 // t is shown from t + 1 on, the notes' t: most of the bits are spent at small t, which only a logarithm shows.
 const timeAxis = (T) => ({ min: 1, max: T, log: true, label: t("axis.t_plus_one"), symbol: "t + 1" });
 const decades = ([low, high]) => ({ min: 10 ** Math.floor(Math.log10(low)), max: 10 ** Math.ceil(Math.log10(high * 1.001)), log: true });
+
+// The best variance is known for a model that came with its table; nothing else has one, the perfect network neither.
+export function offerVariances({ variance, network }) {
+  const offer = () => {
+    if (modelInfo.value) variance.allow((word) => word !== "analytic" || (modelInfo.value.analytic && network.setting.value === "model"));
+  };
+  modelInfo.subscribe(offer);
+  network.setting.subscribe(offer);
+}
 
 export function bound(root, parts) {
   const controls = {
@@ -35,6 +45,7 @@ export function bound(root, parts) {
     clip: toggle("bound.clip", true),
     seed: seed("bound.seed"),
   };
+  offerVariances(controls);
   return runLab(root, parts, {
     name: "bound",
     controls,
@@ -206,7 +217,7 @@ function errorSpecs(payload, steps) {
   const x = timeAxis(payload.T);
   const weights = Array.from(decode(payload.weights)).slice(0, steps.length);
   const [errors, off] = ["eps_mse", "eps_mse_se"].map((name) => Array.from(decode(payload[name])));
-  const lines = [{ name: "$\\lVert\\boldsymbol\\epsilon-\\boldsymbol\\epsilon_\\theta\\rVert^2/D$", role: "p", ...above(steps, errors) }, floorLine(payload, "mse")].filter(Boolean);
+  const lines = [{ name: "$\\lVert\\boldsymbol\\varepsilon-\\boldsymbol\\varepsilon_\\theta\\rVert^2/D$", role: "p", ...above(steps, errors) }, floorLine(payload, "mse")].filter(Boolean);
   const least = Math.max(1e-7, extent(lines.flatMap((line) => line.y), { positive: true })[0]);
   return [
     {

@@ -104,7 +104,7 @@ function spec({ rows, T }) {
     title: t("errors.chart"),
     x: { min: 0, max: T - 1, label: t("axis.t") },
     y: { min: 10 ** Math.floor(Math.log10(low)), max: 10 ** Math.ceil(Math.log10(top)), log: true, label: t("axis.mse") },
-    lines: [{ name: "$\\lVert\\boldsymbol\\epsilon-\\boldsymbol\\epsilon_\\theta\\rVert^2/D$", role: "p", x, y, error, points: true }],
+    lines: [{ name: "$\\lVert\\boldsymbol\\varepsilon-\\boldsymbol\\varepsilon_\\theta\\rVert^2/D$", role: "p", x, y, error, points: true }],
     summary: sorted.map((row) => `t = ${row.t}: ${number(row.mse)}`).join("; "),
   };
 }

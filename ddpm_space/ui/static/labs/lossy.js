@@ -8,7 +8,7 @@ import { modelInUse, ranWith } from "../run_model.js";
 import { worldNote } from "../seen.js";
 import { chosenPicture, pictureSource } from "../source.js";
 import { ROLE_TEX, node, number, say, t, withError } from "../text.js";
-import { VARIANCES, conditions } from "./bound.js";
+import { VARIANCES, conditions, offerVariances } from "./bound.js";
 
 const STRIP = 8;
 const PLACES = 100; // of the slider, from nothing sent to everything but the last step
@@ -26,6 +26,7 @@ export function lossy(root, parts) {
     seed: seed("lossy.seed"),
     place,
   };
+  offerVariances(controls);
   return runLab(root, parts, {
     name: "lossy",
     controls,

@@ -1,0 +1,167 @@
+"""What the cells say: a table and a figure of quality against steps, from the JSON files alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.config import ConfigError
+from training.evaluation.samplers import SAMPLERS
+
+NEAR = (0.2, 0.1)
+"""A distance is near the whole chain's where its 95% interval lies within this much of it, or this share of it, whichever is more."""
+
+Z_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A distance averaged over seeds, each cell's jackknife error carried along, and the share recognised."""
+
+    value: float
+    error: float
+    seeds: int
+    recognised: float | None
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ± {self.error:.2f}"
+
+
+class Findings:
+    """The cells of a folder.
+
+    Raises:
+        ConfigError: there are none, or they belong to different weights, numbers of images or features.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.cells = [json.loads(file.read_text(encoding="utf-8")) for file in sorted((folder / "cells").glob("*.json"))]
+        if not self.cells:
+            raise ConfigError(f"there are no cells in '{folder}': measure them first, without --report")
+        self.sha256 = self._one("weights_sha256", self.cells)
+        drawn = [cell for cell in self.cells if cell["kind"] != "bits"]
+        self.n, self.features = self._one("n", drawn), self._one("features", drawn)
+        self.images = self._one("n", [cell for cell in self.cells if cell["kind"] == "bits"])
+        self.distance = drawn[0]["distance"] if drawn else ""
+
+    def _one(self, key: str, cells: Sequence[dict[str, Any]]) -> Any:
+        found = {cell[key] for cell in cells}
+        if len(found) > 1:
+            raise ConfigError(f"the cells were measured with different {key} ({', '.join(sorted(map(str, found)))}): measure the old ones again")
+        return next(iter(found), None)
+
+    def steps(self) -> list[int]:
+        """All numbers of steps that there are cells of, ascending."""
+        return sorted({cell["steps"] for cell in self.cells if cell["steps"]})
+
+    def mean(self, kind: str, sampler: str, steps: int) -> Mean | None:
+        """The distance of a sampler at so many steps; None where it was not measured."""
+        found = [cell for cell in self.cells if (cell["kind"], cell["sampler"], cell["steps"]) == (kind, sampler, steps)]
+        if not found:
+            return None
+        values, errors = zip(*((cell["frechet"]["value"], cell["frechet"]["error"]) for cell in found))
+        shares = [cell["recognised"] for cell in found if "recognised" in cell]
+        error = math.sqrt(sum(error**2 for error in errors)) / len(found)
+        return Mean(sum(values) / len(values), error, len(found), sum(shares) / len(shares) if shares else None)
+
+    def bits(self, sampler: str, steps: int) -> tuple[float, float] | None:
+        """Bits/dim of a chain and its standard error over the images."""
+        for cell in self.cells:
+            if (cell["kind"], cell["sampler"], cell["steps"]) == ("bits", sampler, steps):
+                return cell["bits_per_dim"]["total"]["mean"], cell["bits_per_dim"]["total"]["standard_error"]
+        return None
+
+    def whole(self) -> Mean | None:
+        """The whole chain, which the others are compared with."""
+        return self.mean("samples", "ddpm-small", self.steps()[-1]) if self.steps() else None
+
+    def is_near(self, found: Mean) -> bool | None:
+        """Whether a distance's 95% interval lies near the whole chain's distance; None where there is none to compare with."""
+        whole = self.whole()
+        if whole is None:
+            return None
+        interval = Z_95 * math.hypot(found.error, whole.error)
+        return found.value - whole.value + interval <= max(NEAR[0], NEAR[1] * whole.value)
+
+
+def write_report(folder: Path) -> list[Path]:
+    """Write table.md, and figure.svg where matplotlib is installed; returns the files."""
+    findings = Findings(folder)
+    table = folder / "table.md"
+    table.write_text(as_table(findings), encoding="utf-8")
+    figure = draw(findings, folder / "figure.svg")
+    return [table, *([figure] if figure else [])]
+
+
+def as_table(findings: Findings) -> str:
+    """One row a sampler and number of steps, in Markdown, with what it was measured on."""
+    real, whole = findings.mean("real", "held-out", 0), findings.whole()
+    lines = [
+        f"{findings.distance} to the training set (features: {findings.features}, n = {findings.n:,}; standard errors by the jackknife), share "
+        f"recognised with confidence >= 0.9, bits/dim on {findings.images} held-out images of chains with a bound. Weights {findings.sha256[:12]}.",
+        f"Near: the 95% interval lies within {NEAR[0]} or {NEAR[1]:.0%} of the whole chain's distance.",
+        "",
+        "| sampler | steps | distance | seeds | near | recognised | bits/dim |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    if real is not None:
+        lines.append(f"| real held-out images (the floor) | | {real} | {real.seeds} | | {_share(real)} | |")
+    for name, sampler in SAMPLERS.items():
+        for steps in findings.steps():
+            found, bits = findings.mean("samples", name, steps), findings.bits(name, steps)
+            if found is None and bits is None:
+                continue
+            near = "" if found is None or found is whole else {True: "yes", False: "no", None: ""}[findings.is_near(found)]
+            cells = ["", "", "", ""] if found is None else [str(found), str(found.seeds), near, _share(found)]
+            lines.append(f"| {sampler.words} | {steps} | {' | '.join(cells)} | {f'{bits[0]:.4f} ± {bits[1]:.4f}' if bits else ''} |")
+    return "\n".join(lines) + "\n"
+
+
+def _share(found: Mean) -> str:
+    return "" if found.recognised is None else f"{found.recognised:.1%}"
+
+
+def draw(findings: Findings, file: Path) -> Path | None:
+    """Distance against steps, both on logarithmic axes, with 95% intervals; None where matplotlib is not installed."""
+    try:
+        import matplotlib
+    except ImportError:
+        return None
+    matplotlib.use("svg")
+    # The same file for the same cells.
+    matplotlib.rcParams["svg.hashsalt"] = "ddpm_space"
+    from matplotlib import pyplot
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    for (name, sampler), marker in zip(SAMPLERS.items(), "osD^vX*"):
+        points = [(steps, found) for steps in findings.steps() if (found := findings.mean("samples", name, steps)) is not None]
+        if points:
+            steps, means = zip(*points)
+            axes.errorbar(
+                steps,
+                [mean.value for mean in means],
+                yerr=[Z_95 * mean.error for mean in means],
+                label=sampler.words,
+                marker=marker,
+                markersize=5,
+                capsize=2,
+                linewidth=1.2,
+            )
+    real = findings.mean("real", "held-out", 0)
+    if real is not None:
+        axes.axhline(real.value, color="0.35", linestyle="--", linewidth=1, label="real held-out images")
+    axes.set(xscale="log", yscale="log", xlabel="steps (calls of the network)", ylabel=f"{findings.distance}, n = {findings.n:,} (95% intervals)")
+    axes.set_xticks(findings.steps(), [str(steps) for steps in findings.steps()])
+    axes.minorticks_off()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=9)
+    figure.savefig(file, metadata={"Date": None})
+    pyplot.close(figure)
+    return file
