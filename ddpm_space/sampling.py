@@ -151,13 +151,13 @@ def sample(denoiser: Denoiser, shape: tuple[int, int, int], settings: SamplingSe
     scheduler = _scheduler(denoiser, settings)
     timesteps = [int(t) for t in scheduler.timesteps]
     generators = [image_generator(settings.seed, i) for i in range(settings.num_images)]
-    x_t = torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators]).to(device)
+    x_t = _draw(generators, shape).to(device)
     for index, (t, s) in enumerate(zip(timesteps, [*timesteps[1:], -1])):
         # Not around the yield: inference mode belongs to a thread, and would stay on in the consumer's code between two frames.
         with torch.inference_mode():
-            noise = None if s < 0 else _draw_ahead(generators, shape).to(device)
             output = denoiser.network(x_t, torch.full((len(x_t),), t, device=device))
-            x_prev, x_0_hat = scheduler.step(output, t, x_t, generator=generators, return_dict=False)
+            noise = None if s < 0 else _draw(generators, shape).to(device)
+            x_prev, x_0_hat = scheduler.step(output, t, x_t, return_dict=False, variance_noise=noise)
         if s < 0:
             check_finite(x_prev, "error.image.sample_not_finite")
         known = None if V is None else float(V[t])
@@ -205,11 +205,5 @@ def _scheduler(denoiser: Denoiser, settings: SamplingSettings) -> NotesDDPMSched
     return scheduler
 
 
-def _draw_ahead(generators: list[torch.Generator], shape: tuple[int, int, int]) -> Tensor:
-    """Draw the noise that the scheduler is about to draw from the same generators, and put the generators back."""
-    noise = []
-    for generator in generators:
-        state = generator.get_state()
-        noise.append(torch.randn((1, *shape), generator=generator))
-        generator.set_state(state)
-    return torch.cat(noise)
+def _draw(generators: list[torch.Generator], shape: tuple[int, int, int]) -> Tensor:
+    return torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators])

@@ -187,6 +187,7 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         sample: Tensor,
         generator: torch.Generator | list[torch.Generator] | None = None,
         return_dict: bool = True,
+        variance_noise: Tensor | None = None,
     ) -> NotesDDPMSchedulerOutput | tuple[Tensor, Tensor]:
         """Draw x_s ~ p_theta(x_s | x_t) for the t of the chain and the s after it [N8; Ho 2020 algorithm 2].
 
@@ -194,6 +195,7 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
             model_output: (B, C, ...) eps, x_0 or v; (B, 2C, ...) with a learned variance.
             timestep: t as an int or a tensor of one element, or (B,) for a timestep each, where noise is always drawn.
             sample: x_t (B, C, ...); generator: for the noise, drawn by the same call as in diffusers.
+            variance_noise: the noise itself (B, C, ...), for a caller who has drawn it; the generator is then not asked.
         Returns:
             x_s and x_0_hat, in the sample's shape.
         Raises:
@@ -228,7 +230,12 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         x_s = (x_0_hat * row.coef_x_0).add_(sample * row.coef_x_t)
         if draws_noise:
             # Drawn also where sigma_t is 0, as diffusers does: a generator is then in the same state after the same chain.
-            noise = randn_tensor(model_output.shape, generator=generator, device=model_output.device, dtype=noise_dtype)
+            if variance_noise is None:
+                noise = randn_tensor(model_output.shape, generator=generator, device=model_output.device, dtype=noise_dtype)
+            elif variance_noise.shape == sample.shape:
+                noise = variance_noise.clone()
+            else:
+                raise ValueError(f"variance_noise has shape {tuple(variance_noise.shape)}, the sample {tuple(sample.shape)}: they must be equal")
             if predicted is not None:
                 noise = noise * learned_sigma(predicted, config.variance_type, row.log_beta_tilde, row.log_beta)
             x_s.add_(noise.mul_(row.sigma))

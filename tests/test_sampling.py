@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from diffusers import DDPMScheduler
 from scipy import stats
 
 from ddpm_space.denoiser import Denoiser
@@ -181,22 +182,26 @@ def test_error_texts_name_their_values() -> None:
         assert str(SettingsError(key, **values)).count("7") >= len(values)
 
 
-def test_the_noise_is_what_the_scheduler_drew(gaussian, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen from the other side: what diffusers' drawing function returned during the chain."""
-    import ddpm_space.scheduler as module
-
-    drawn, draw = [], module.randn_tensor
-
-    def watched(*args: object, **kwargs: object) -> torch.Tensor:
-        noise = draw(*args, **kwargs)
-        drawn.append(noise.clone())  # the scheduler scales the original in place
-        return noise
-
-    monkeypatch.setattr(module, "randn_tensor", watched)
-    chain = frames(gaussian.denoiser)
-    assert len(drawn) >= len(chain) - 1
-    for frame, noise in zip(chain[:-1], drawn):
-        assert torch.equal(frame.noise, noise)
+def test_the_noise_is_what_diffusers_would_draw(gaussian) -> None:
+    """The same chain by diffusers' scheduler, which draws from one generator an image itself; only the frames say what was drawn."""
+    chain = frames(gaussian.denoiser, clip_sample=False)
+    schedule = gaussian.denoiser.schedule
+    stock = DDPMScheduler(
+        num_train_timesteps=len(schedule),
+        trained_betas=schedule.beta.tolist(),
+        prediction_type=gaussian.denoiser.prediction_type,
+        clip_sample=False,
+        timestep_spacing="trailing",
+    )
+    stock.set_timesteps(timesteps=[frame.t for frame in chain])
+    generators = [image_generator(0, i) for i in range(3)]
+    x_t = torch.cat([torch.randn((1, *SHAPE), generator=generator) for generator in generators])
+    for frame in chain:
+        x_t = stock.step(gaussian.denoiser.network(x_t, torch.full((3,), frame.t)), frame.t, x_t, generator=generators).prev_sample
+        assert (x_t - frame.x_prev).abs().max() < 1e-5
+    again = [image_generator(0, i) for i in range(3)]
+    for noise in [chain[0].x_t, *(frame.noise for frame in chain[:-1])]:
+        assert torch.equal(noise, torch.cat([torch.randn((1, *SHAPE), generator=generator) for generator in again]))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 33, 50, 100, 999, 1000])

@@ -261,3 +261,18 @@ def test_a_changed_config_changes_the_steps() -> None:
     switched.register_to_config(prediction_type="noise")
     with pytest.raises(ValueError, match="unknown prediction_type 'noise'"):
         switched.step(output, 20, x_t)
+
+
+def test_noise_may_be_given() -> None:
+    """What a generator would have drawn, given instead, is the same step; it is left as it was, and a generator is not asked."""
+    scheduler = NotesDDPMScheduler(**SHORT)
+    scheduler.set_timesteps(10)
+    x_t, output = (torch.randn(2, 1, 4, 4, generator=seeded(i)) for i in (0, 1))
+    t = int(scheduler.timesteps[3])
+    noise, idle = torch.randn(x_t.shape, generator=seeded(2)), seeded(3)
+    kept = noise.clone()
+    given = scheduler.step(output, t, x_t, idle, variance_noise=noise).prev_sample
+    assert torch.equal(given, scheduler.step(output, t, x_t, seeded(2)).prev_sample)
+    assert torch.equal(noise, kept) and torch.equal(idle.get_state(), seeded(3).get_state())
+    with pytest.raises(ValueError, match=r"variance_noise has shape \(1, 1, 4, 4\)"):
+        scheduler.step(output, t, x_t, variance_noise=noise[:1])
