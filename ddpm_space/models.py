@@ -147,7 +147,12 @@ def _load(source: str, revision: str | None, folder: Path, device: str, stamps: 
     table = parts.posterior_variance
     if table is not None and len(table) != len(schedule):
         raise ModelError("error.model.damaged", source=source, file=analytic.FILE, reason=Reason("reason.wrong_shapes"))
-    unet = read_unet(parts, source).to(device=device, memory_format=torch.channels_last)
+    unet = read_unet(parts, source)
+    if device == "cpu":
+        from ddpm_space.fast_forms import make_quick
+
+        make_quick(unet)
+    unet.to(device=device, memory_format=torch.channels_last)
     channels, size = unet.config.in_channels, parts.sample_size
     learned_variance = unet.config.out_channels == 2 * channels
     whole = UNetNetwork(unet)
