@@ -2,9 +2,9 @@
 
     PYTHONPATH=. python tests/benchmarks/sixteen_images.py [--model bundled:mnist] [--steps 20] [--rounds 5] [--whole_chain 1]
 
-Stock is `DDPMPipeline`, `DDIMPipeline`, and the loop of `DDPMPipeline` with DPM-Solver++, each with `UNet2DModel.from_pretrained` as it comes; here are
-`sampling.sample` and diffusers' schedulers over the loaded model's network. Both end in uint8 arrays. Medians with the lowest and highest of the rounds;
-run it on a quiet machine. What a number of steps costs in quality is not here but in `training/quality.py`.
+Stock is `DDPMPipeline`, `DDIMPipeline`, and the loop of `DDPMPipeline` with DPM-Solver++, each with `UNet2DModel.from_pretrained` as it comes. Here
+are `sampling.sample`, and diffusers' schedulers over the loaded model's network. All end in arrays of pixels. Medians with the lowest and highest of
+the rounds; run it on a quiet machine. What a number of steps costs in quality is not here but in `training/quality.py`.
 """
 
 from __future__ import annotations
