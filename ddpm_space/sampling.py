@@ -157,7 +157,7 @@ def sample(denoiser: Denoiser, shape: tuple[int, int, int], settings: SamplingSe
         with torch.inference_mode():
             output = denoiser.network(x_t, torch.full((len(x_t),), t, device=device))
             noise = None if s < 0 else _draw(generators, shape).to(device)
-            x_prev, x_0_hat = scheduler.step(output, t, x_t, return_dict=False, variance_noise=noise)
+            x_prev, x_0_hat = scheduler.step(output, t, x_t, generators, return_dict=False, variance_noise=noise)
         if s < 0:
             check_finite(x_prev, "error.image.sample_not_finite")
         known = None if V is None else float(V[t])

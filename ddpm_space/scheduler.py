@@ -13,7 +13,6 @@ from diffusers import DDPMScheduler
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, SchedulerMixin
 from diffusers.utils import BaseOutput
-from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from ddpm_space.analytic import chosen_timesteps
@@ -21,7 +20,7 @@ from ddpm_space.notes.forward import q_between, q_between_sample
 from ddpm_space.notes.reverse import q_posterior, velocity
 from ddpm_space.schedule import TERMINAL_ALPHA_BAR_LIMIT
 from ddpm_space.scheduler_parts import export
-from ddpm_space.scheduler_parts.chain import LEARNED_VARIANCES, ReverseChain, learned_sigma, noising_weights, split_output, weights
+from ddpm_space.scheduler_parts.chain import LEARNED_VARIANCES, ReverseChain, learned_sigma, noising_weights, split_output, step_noise, weights
 from ddpm_space.scheduler_parts.device_table import DeviceTable
 from ddpm_space.scheduler_parts.options import by_keyword, check_options
 from ddpm_space.scheduler_parts.stock_schedules import build_schedule, epsilon_problem
@@ -230,12 +229,7 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         x_s = (x_0_hat * row.coef_x_0).add_(sample * row.coef_x_t)
         if draws_noise:
             # Drawn also where sigma_t is 0, as diffusers does: a generator is then in the same state after the same chain.
-            if variance_noise is None:
-                noise = randn_tensor(model_output.shape, generator=generator, device=model_output.device, dtype=noise_dtype)
-            elif variance_noise.shape == sample.shape:
-                noise = variance_noise.clone()
-            else:
-                raise ValueError(f"variance_noise has shape {tuple(variance_noise.shape)}, the sample {tuple(sample.shape)}: they must be equal")
+            noise = step_noise(model_output, noise_dtype, generator, variance_noise)
             if predicted is not None:
                 noise = noise * learned_sigma(predicted, config.variance_type, row.log_beta_tilde, row.log_beta)
             x_s.add_(noise.mul_(row.sigma))

@@ -38,6 +38,8 @@ UNCOMMON: dict[str, dict[str, Any]] = {
     "scaled outputs": {"mid_block_scale_factor": 2.0},
     "resnet sampling": {"downsample_type": "resnet", "upsample_type": "resnet"},
     "skip blocks": {
+        "in_channels": 3,
+        "out_channels": 3,
         "block_out_channels": (32, 32),
         "down_block_types": ("SkipDownBlock2D", "AttnSkipDownBlock2D"),
         "up_block_types": ("AttnSkipUpBlock2D", "SkipUpBlock2D"),

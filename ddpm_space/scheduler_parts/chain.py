@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from ddpm_space.analytic import sampling_variance
@@ -183,6 +184,21 @@ def split_output(model_output: Tensor, sample: Tensor) -> tuple[Tensor, Tensor]:
             "use a fixed variance_type, or a network with twice the channels"
         )
     return model_output[:, :channels], model_output[:, channels:]
+
+
+def step_noise(output: Tensor, dtype: torch.dtype, generator: torch.Generator | list[torch.Generator] | None, given: Tensor | None) -> Tensor:
+    """The noise of one step, in a tensor of its own: drawn by diffusers' function, or a copy of what is given.
+
+    Args:
+        output: (B, C, ...) the prediction, whose shape and device it has; dtype: what it is drawn in.
+    Raises:
+        ValueError: a given noise of another shape.
+    """
+    if given is None:
+        return randn_tensor(output.shape, generator=generator, device=output.device, dtype=dtype)
+    if given.shape != output.shape:
+        raise ValueError(f"variance_noise has shape {tuple(given.shape)}, the sample {tuple(output.shape)}: they must be equal")
+    return given.clone()
 
 
 def learned_sigma(predicted: Tensor, variance_type: str, log_beta_tilde: float | Tensor, log_beta: float | Tensor) -> Tensor:
