@@ -51,6 +51,16 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return spaces
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many threads here as in the other process: how a transposed convolution splits its sums depends on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_a_film_from_another_process_is_the_film_from_this_one(tiny_pipeline: Path, platform: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     slot, there, here = ModelSlot(str(tiny_pipeline)), Trajectory(), Trajectory()
     *_, film = sampling_tab.frames(slot, there, asked_for(steps=12, images=3))
@@ -64,6 +74,7 @@ def test_a_film_from_another_process_is_the_film_from_this_one(tiny_pipeline: Pa
     assert sampling_tab.step_payload(there, 4, 2) == sampling_tab.step_payload(here, 4, 2)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_three_chains_from_another_process_are_those_from_this_one(
     tiny_pipeline: Path, platform: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
