@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from diffusers import UNet2DModel
     from huggingface_hub import HfApi
 
-__all__ = ["BUNDLED", "MODEL_ERRORS", "LoadedModel", "ModelError", "load", "load_once", "locate"]
+__all__ = ["BUNDLED", "MODEL_ERRORS", "LoadedModel", "ModelError", "load", "load_once", "locate", "ready"]
 
 BUNDLED = ("mnist",)
 """Names of the models inside the package, loaded as "bundled:NAME"."""
@@ -147,12 +147,7 @@ def _load(source: str, revision: str | None, folder: Path, device: str, stamps: 
     table = parts.posterior_variance
     if table is not None and len(table) != len(schedule):
         raise ModelError("error.model.damaged", source=source, file=analytic.FILE, reason=Reason("reason.wrong_shapes"))
-    unet = read_unet(parts, source)
-    if device == "cpu":
-        from ddpm_space.fast_forms import make_quick
-
-        make_quick(unet)
-    unet.to(device=device, memory_format=torch.channels_last)
+    unet = ready(read_unet(parts, source), device)
     channels, size = unet.config.in_channels, parts.sample_size
     learned_variance = unet.config.out_channels == 2 * channels
     whole = UNetNetwork(unet)
@@ -211,6 +206,23 @@ def read_unet(parts: PipelineFolder, source: str) -> UNet2DModel:
         if not torch.isfinite(weight).all():
             raise ModelError("error.model.not_finite", source=source, name=name)
     return unet.eval().requires_grad_(False)
+
+
+def ready(unet: UNet2DModel, device: str) -> UNet2DModel:
+    """Put a network whose weights are final into the form in which it is evaluated, in place; returns it. The one place that decides on that form.
+
+    Channels last everywhere, and on a CPU the quicker forms of its parts (tests/benchmarks/sixteen_images.py). Compiled, or as an exported graph,
+    it would be no quicker there by what its start costs (training/README.md has the figures).
+    """
+    if torch.device(device).type == "cpu":
+        from ddpm_space.fast_forms import make_quick
+
+        make_quick(unet)
+    unet.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)
+    for weight in unet.parameters():
+        # A file's weights begin anywhere, and sums of matrix products round by where their operands begin: torch's own memory begins at 64 bytes.
+        weight.data = weight.data.clone()
+    return unet
 
 
 def _try_out(network: UNetNetwork, x_t: Tensor, steps: int, source: str) -> None:

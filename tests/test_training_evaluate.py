@@ -18,6 +18,7 @@ from training_runs import TINY, new_processes
 
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import quantize
+from ddpm_space.models import ready
 from ddpm_space.schedule import NoiseSchedule
 from training import evaluate
 from training.config import ConfigError, make_config
@@ -117,8 +118,9 @@ def test_a_run_in_bf16_is_judged_by_the_weights_that_it_saves(tmp_path: Path) ->
     x_t, t = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([3, 30])
     with outputs.averaged() as denoiser:
         found, trained_with = denoiser.network(x_t, t), wrapped(x_t, t).sample
-    saved = build_unet(config).eval()
+    saved = build_unet(config)
     saved.load_state_dict(unet.state_dict())
+    saved = ready(saved, "cpu")
     with torch.no_grad():
         assert torch.equal(found, saved(x_t, t).sample) and not torch.equal(found, trained_with.float())
     new_processes()

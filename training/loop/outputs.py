@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import grid
+from ddpm_space.models import ready
 from ddpm_space.scheduler import NotesDDPMScheduler
 from training.config import TrainConfig
 from training.data import ImageStream, TrainingData
@@ -70,20 +71,24 @@ class Outputs:
 
     @contextmanager
     def averaged(self, *, until_asked: bool = False) -> Iterator[Denoiser]:
-        """A context in which the network has its averaged weights, as a denoiser; the trained ones come back at the end.
+        """A context without gradients, with a second network that has the averaged weights, as a denoiser.
 
         Args:
             until_asked: refuse to go on once a signal came; for what one process does alone, since the others would wait for it.
         """
-        self.ema.store(self.unet.parameters())
-        self.ema.copy_to(self.unet.parameters())
-        self.unet.eval()
-        try:
-            with torch.no_grad():
-                yield self._denoiser(until_asked)
-        finally:
-            self.ema.restore(self.unet.parameters())
-            self.unet.train()
+        denoiser = self._denoiser(ready(self._averaged(), self.share["device"]), until_asked)
+        with torch.no_grad():
+            yield denoiser
+
+    def _averaged(self) -> UNet2DModel:
+        # Of its own, so that it is judged as it is saved: what accelerate lays over the trained one's forward computes in bf16. And without drawing
+        # weights only to replace them: the run's random numbers are its own.
+        with torch.device("meta"):
+            unet = UNet2DModel.from_config(self.unet.config)
+        unet.to_empty(device=self.accelerator.device)
+        unet.load_state_dict(self.unet.state_dict())
+        self.ema.copy_to(unet.parameters())
+        return unet
 
     def grid(self, images_seen: int) -> Image.Image | None:
         """Draw samples into samples/images-NNNNNNNNN.png, with the same seed each time, so that grids can be compared.
@@ -153,21 +158,18 @@ class Outputs:
             buffer = io.BytesIO()
             self.picture.save(buffer, "png")
             files[PICTURE] = buffer.getvalue()
-        raw = {name: value.detach().clone() for name, value in self.unet.state_dict().items()}
-        with self.averaged():
-            save_pipeline(self.unet, self.scheduler, self.run / "model", card, self.config, raw, files)
+        save_pipeline(self._averaged(), self.scheduler, self.run / "model", card, self.config, self.unet.state_dict(), files)
         return self.run / "model"
 
-    def _denoiser(self, until_asked: bool) -> Denoiser:
+    def _denoiser(self, unet: UNet2DModel, until_asked: bool) -> Denoiser:
         channels = self.config.channels
 
         def network(x_t: Tensor, t: Tensor) -> Tensor:
             if until_asked and self.signals.received:
                 raise _AskedToStop
-            # The class's own forward: the one that accelerate laid over it computes in bf16, whose bits/dim are not those of the saved weights.
-            return type(self.unet).forward(self.unet, x_t, t).sample
+            return unet(x_t, t).sample
 
-        learned = self.unet.config.out_channels == 2 * channels
+        learned = unet.config.out_channels == 2 * channels
         return Denoiser(
             (lambda x_t, t: network(x_t, t)[:, :channels]) if learned else network,
             self.config.prediction_type,
