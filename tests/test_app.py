@@ -24,7 +24,7 @@ from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.ui import downloads
 from ddpm_space.ui import sampling as sampling_tab
 from ddpm_space.ui.asked import Asked
-from ddpm_space.ui.example_files import example_names, example_path, is_digit
+from ddpm_space.ui.example_files import example_names, example_path, world_of
 from ddpm_space.ui.forms import FormError, timestep_list, whole_number
 from ddpm_space.ui.launch import start
 from ddpm_space.ui.model import ModelSlot
@@ -290,4 +290,4 @@ def test_an_unforeseen_error_becomes_one_general_sentence(caplog: pytest.LogCapt
 def test_only_listed_examples_are_opened() -> None:
     assert len([name for name in example_names() if name.startswith("digit_")]) == 10
     assert example_path("../../../etc/passwd") == example_path("digit_3")
-    assert is_digit(example_path("digit_1")) and not is_digit(example_path("coat")) and not is_digit("/tmp/digit_1.png")
+    assert [world_of(path) for path in (DIGIT, example_path("coat"), "/tmp/digit_1.png")] == ["digits", "clothes", None]

@@ -75,9 +75,9 @@ def test_what_is_no_set_of_points_is_refused(value: Any) -> None:
 
 def test_a_picture_is_an_example_or_sent_with_the_question() -> None:
     found = Asked({"picture": {"example": "digit_7"}})
-    assert torch.equal(found.picture(1, 28), load_image(example_path("digit_7"), channels=1, size=28)) and found.is_digit()
+    assert torch.equal(found.picture(1, 28), load_image(example_path("digit_7"), channels=1, size=28)) and found.world() == "digits"
     sent = Asked({"picture": {"png": png(40, 30)}})
-    assert sent.picture(3, 28).shape == (1, 3, 28, 28) and not sent.is_digit()
+    assert sent.picture(3, 28).shape == (1, 3, 28, 28) and sent.world() is None
     assert sent.picture(1, 28).mean() == pytest.approx(200 / 127.5 - 1, abs=1e-6)
 
 

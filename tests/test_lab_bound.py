@@ -220,7 +220,8 @@ def test_a_run_says_which_model_it_measured(slot: ModelSlot, run: Callable, sett
 @pytest.mark.parametrize(
     ("source", "example", "network", "kind"),
     [
-        *(("bundled:mnist", "digit_7", "model", "inside"), ("bundled:mnist", "coat", "model", "outside")),
+        *(("bundled:mnist", "digit_7", "model", "inside"), ("bundled:mnist", "coat", "model", "outside_digits")),
+        *(("bundled:fashion_mnist", "coat", "model", "inside"), ("bundled:fashion_mnist", "digit_7", "model", "outside_clothes")),
         *(("somewhere/else", "digit_7", "model", "unknown"), ("somewhere/else", "coat", "model", "unknown")),
         *(("somewhere/else", "digit_7", "perfect", "inside"), ("bundled:mnist", "coat", "perfect", "impossible")),
     ],
@@ -235,7 +236,7 @@ def test_a_picture_of_one_s_own_is_no_digit_for_sure(model: LoadedModel) -> None
     Image.new("L", (28, 28)).save(buffer, "PNG")
     asked = Asked({"picture": {"png": base64.b64encode(buffer.getvalue()).decode()}})
     x_0 = loss_runs.picture_for(model, asked)
-    assert loss_runs.seen(replace(model, source="bundled:mnist"), x_0, asked)["seen"]["kind"] == "outside"
+    assert loss_runs.seen(replace(model, source="bundled:mnist"), x_0, asked)["seen"]["kind"] == "outside_digits"
     # The ten digits are X-rayed whatever picture is chosen above.
     assert loss_runs.seen(replace(model, source="bundled:mnist"), x_0, asked, digits=True)["seen"]["kind"] == "inside"
 

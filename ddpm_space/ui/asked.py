@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ddpm_space.errors import TextError
 from ddpm_space.images import FORMATS, ImageError, load_image
-from ddpm_space.ui.example_files import example_path, is_digit
+from ddpm_space.ui.example_files import example_path, world_of
 from ddpm_space.ui.forms import FormError, finite_number, whole_number
 
 MAX_SIDE = 256
@@ -91,10 +91,10 @@ class Asked:
         except (binascii.Error, OSError, ValueError, Image.DecompressionBombError) as error:
             raise ImageError("error.image.not_an_image", name="png") from error
 
-    def is_digit(self) -> bool:
-        """Tell whether the picture is one of the bundled digits, of the kind that the bundled model was trained on."""
+    def world(self) -> str | None:
+        """What the picture shows, "digits" or "clothes", if it is an example: the kinds that the bundled models were trained on."""
         picture = self.values.get("picture")
-        return isinstance(picture, Mapping) and "example" in picture and is_digit(example_path(str(picture["example"])))
+        return world_of(example_path(str(picture["example"]))) if isinstance(picture, Mapping) and "example" in picture else None
 
 
 def _real(value: Any) -> float | None:

@@ -18,6 +18,8 @@ def example_names() -> list[str]:
     return sorted((path.stem for path in FOLDER.glob("*.png")), key=lambda name: (not name.startswith("digit_"), name))
 
 
-def is_digit(path: str) -> bool:
-    """Tell whether a picture is one of the bundled digits, which are of the kind that the bundled model was trained on."""
-    return Path(path).parent == FOLDER and Path(path).stem.startswith("digit_")
+def world_of(path: str) -> str | None:
+    """Tell what a picture shows, "digits" or "clothes", if it is an example; None for any other."""
+    if Path(path).parent != FOLDER:
+        return None
+    return "digits" if Path(path).stem.startswith("digit_") else "clothes"

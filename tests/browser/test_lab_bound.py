@@ -241,6 +241,6 @@ def test_a_result_names_the_model_that_was_chosen_when_it_was_run(open_page: Cal
     press(page, "errors.run", lang)
     page.wait_for_selector(f'{ERRORS} .ran-with[data-model="bundled:mnist"]')
     assert ran.get_attribute("data-prediction") == "v_prediction" and ran.locator(".warning").is_hidden()
-    assert text("seen.outside", lang) in lab.locator(".seen").inner_text()
+    assert text("seen.outside_digits", lang) in lab.locator(".seen").inner_text()
     await_phase(page, "lab-errors")
     check_language(page, lang)

@@ -24,7 +24,7 @@ WORK_ERRORS = {
     "are accepted. Choose a shorter chain, fewer noises or a single picture."
 }
 
-KNOWN_WORLDS = {"bundled:mnist": "digits"}
+KNOWN_WORLDS = {"bundled:mnist": "digits", "bundled:fashion_mnist": "clothes"}
 """What a model was trained on, where this page can know it."""
 
 
@@ -78,16 +78,18 @@ def picture_for(loaded: LoadedModel, asked: Asked) -> Tensor:
 
 
 def seen(loaded: LoadedModel, x_0: Tensor, asked: Asked, *, network: str = "model", digits: bool = False) -> Payload:
-    """Show what the network gets, with whether that is of its world: "inside", "outside", "unknown", or "impossible" to the perfect network.
+    """Show what the network gets, with whether that is of its world.
+
+    Its kind is "inside", "outside_" and what the network was trained on, "unknown", or for the perfect network "impossible".
 
     Args:
         x_0: (B, C, H, W); digits: it is the ten bundled digits, whatever picture was chosen.
     """
-    is_digit = digits or asked.is_digit()
+    shown, trained = "digits" if digits else asked.world(), KNOWN_WORLDS.get(loaded.source)
     if network == "perfect":
-        kind = "inside" if is_digit else "impossible"
-    elif loaded.source not in KNOWN_WORLDS:
+        kind = "inside" if shown == "digits" else "impossible"
+    elif trained is None:
         kind = "unknown"
     else:
-        kind = "inside" if is_digit else "outside"
+        kind = "inside" if shown == trained else f"outside_{trained}"
     return {"seen": {"pictures": figures.pictures(x_0), "size": x_0.shape[-1], "gray": x_0.shape[1] == 1, "kind": kind}}

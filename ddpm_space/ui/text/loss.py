@@ -21,9 +21,13 @@ LOSS = {
     "seen.several": ("{count} 张图一起：{size} × {size}，{colour}", "{count} pictures together: {size} × {size}, {colour}"),
     "seen.gray": ("灰度", "gray"),
     "seen.rgb": ("彩色", "colour"),
-    "seen.outside": (
+    "seen.outside_digits": (
         "这张图不属于训练数据（黑底白字的手写数字），误差和比特数会明显偏大。",
         "This is not of the training data (handwritten digits, white on black): expect larger errors and more bits.",
+    ),
+    "seen.outside_clothes": (
+        "这张图不属于训练数据（黑底上的灰度衣物），误差和比特数会明显偏大。",
+        "This is not of the training data (clothes in gray on black): expect larger errors and more bits.",
     ),
     "seen.unknown": (
         "这个模型是用什么图训练的，页面无从知道：如果不是这一类图，误差和比特数会明显偏大。",
