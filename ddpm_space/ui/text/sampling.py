@@ -42,7 +42,7 @@ SAMPLING = {
     "film.result": ("结果", "result"),
     "film.finished": (
         "完成：{images} 张图，{total} 步，用时 {seconds} 秒。点一张图，在下面拆开它的某一步。",
-        "Done: {images} image(s), {total} steps, {seconds} s. Click an image to open up one of its steps below.",
+        "Done in {seconds} s. Images: {images}; steps: {total}. Click an image to open up one of its steps below.",
     ),
     "film.stopped": (
         "已停在第 {step} / {total} 步（{seconds} 秒）。已经走过的步都可以回看；这些图还没有去噪完。",
