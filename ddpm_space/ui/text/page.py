@@ -84,8 +84,7 @@ PAGE = {
     "model.loading": ("模型正在加载，通常只要几秒。", "The model is loading; this takes a few seconds."),
     "model.line": (
         "模型：{source}，{myriads} 万参数，{size} × {size} 像素，{channels} 通道；训练时的噪声调度：{schedule}，T = {T}。",
-        "Model: {source}, {millions} million parameters, pictures of {size} × {size} × {channels}; noise schedule in training: "
-        "{schedule}, T = {T}.",
+        "Model: {source}, {millions} million parameters, pictures of {size} × {size} × {channels}; noise schedule in training: {schedule}, T = {T}.",
     ),
     "model.epsilon": (
         "网络直接预测噪声 $\\boldsymbol\\varepsilon_\\theta$；$\\hat{\\mathbf x}_0$ 由它换算得到。",
