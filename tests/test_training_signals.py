@@ -87,7 +87,7 @@ def test_a_signal_before_or_in_an_evaluation_saves_first_and_the_evaluation_foll
     main(make_config(options(pictures, tmp_path / "whole", **settings)))
     for when in ("before", "in"):
         run, trainer = tmp_path / when, Trainer(make_config(options(pictures, tmp_path / when, **settings)))
-        place, name = (trainer.meter, "add") if when == "before" else (trainer.unet, "eval")
+        place, name = (trainer.meter, "add") if when == "before" else (trainer.outputs, "_averaged")
         method, calls = getattr(place, name), []
 
         def signalled(*arguments: Any, method: Any = method, calls: list[int] = calls, at: int = 6 if when == "before" else 1) -> Any:
