@@ -47,7 +47,7 @@ RESIDENT_NOISE = 15.0
 """MB a minute. Resident memory at rest moves by ten MB with what the allocator keeps between small tensors; this bounds what is not in its count."""
 
 LIGHT_SECONDS, BAR_RATE = 2.0, 2e11
-"""The bar of a light action's p95, and the FLOP/s in float32 from which two cores are held to it: 3.5e11 had 0.7 s, 1e11 had 3.4 s."""
+"""The bar of a light action's p95, and the FLOP/s in float32 from which two cores are held to it: two of 1e11 had 3.4 s."""
 
 THINK = (0.5, 1.5)
 """Seconds between a visitor's actions."""
@@ -248,6 +248,7 @@ def test_thirty_visitors_for_three_minutes(tmp_path: Path) -> None:
         assert len({next(iter(found)) for found in heard.digests.values()}) == len(heard.digests)
         assert slope < 1, f"memory in use grows by {slope:.1f} MB a minute"
         assert resident_slope < RESIDENT_NOISE, f"resident memory grows by {resident_slope:.1f} MB a minute"
+        assert p95["light"] < medians["sampling"] / 3, "light actions wait behind sampling"  # whatever the machine: 0.1 of it was seen
         if p95["light"] >= LIGHT_SECONDS and (rate := matmul_rate("cpu", torch.float32)) < BAR_RATE:
             pytest.xfail(f"light actions' p95 is {p95['light']:.1f} s, above {LIGHT_SECONDS:.0f} s, on a machine of {rate / 1e9:.0f} GFLOP/s")
         assert p95["light"] < LIGHT_SECONDS
