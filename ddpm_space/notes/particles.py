@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ddpm_space.notes.coefficients import Coefficient, cast
+from ddpm_space.notes.coefficients import Coefficient, as_float64, cast
 from ddpm_space.notes.integrators import baoab_step, euler_maruyama_step
 from ddpm_space.notes.langevin import not_negative, positive, thermal_velocity
 from ddpm_space.notes.potentials import Potential, force
@@ -52,6 +52,8 @@ def overdamped(
     """
     _check(x_0, dt, steps, every, gamma=gamma)
     not_negative(kT=kT)
+    # Numbers would become tensors again in every step.
+    gamma, kT = as_float64(gamma), as_float64(kT)
 
     def walk() -> Iterator[Frame]:
         x = x_0
@@ -94,6 +96,7 @@ def underdamped(
         raise ValueError(f"v_0 has shape {tuple(v_0.shape)}, x_0 {tuple(x_0.shape)}: they must be equal")
     if v_0 is not None:
         _check_start("v_0", v_0, "velocities")
+    gamma, mass, kT = as_float64(gamma), as_float64(mass), as_float64(kT)
 
     def walk() -> Iterator[Frame]:
         x = x_0

@@ -82,7 +82,8 @@ class DoubleWell:
 
     def gradient(self, x: Tensor) -> Tensor:
         slope, first = self.stiffness * x, x[..., 0]
-        slope[..., 0] = 4 * self.barrier / self.half_distance**2 * first * ((first / self.half_distance) ** 2 - 1) - self.tilt
+        curvature = 4 * self.barrier / self.half_distance**2
+        slope[..., 0] = first * (curvature / self.half_distance**2 * first**2 - curvature) - self.tilt
         return slope
 
 
@@ -160,20 +161,22 @@ class MuellerBrown:
         positive(scale=self.scale)
 
     def __call__(self, x: Tensor) -> Tensor:
-        height, a, b, c, u, w = self._wells(x)
-        return self.scale * (height * torch.exp(a * u**2 + b * u * w + c * w**2)).sum(-1)
+        return self._wells(x)[0].sum(0)
 
     def gradient(self, x: Tensor) -> Tensor:
-        height, a, b, c, u, w = self._wells(x)
-        well = self.scale * height * torch.exp(a * u**2 + b * u * w + c * w**2)
-        return torch.stack([(well * (2 * a * u + b * w)).sum(-1), (well * (b * u + 2 * c * w)).sum(-1)], dim=-1)
+        well, p, q = self._wells(x)
+        return torch.stack([(well * p).sum(0), (well * q).sum(0)], dim=-1)
 
     def _wells(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The constants, each (4,), and the distances from the centres, each (..., 4)."""
+        """Each well's energy, and the slopes of its exponent along both axes, each (4, ...)."""
         if x.shape[-1] != 2:
             raise ValueError(f"positions have {x.shape[-1]} coordinates: the Mueller-Brown landscape lies in the plane, use (..., 2)")
-        height, a, b, c, x_centre, y_centre = torch.tensor(MUELLER_BROWN, dtype=x.dtype, device=x.device).unbind(1)
-        return height, a, b, c, x[..., :1] - x_centre, x[..., 1:] - y_centre
+        constants = torch.tensor(MUELLER_BROWN, dtype=x.dtype, device=x.device)
+        height, a, b, c, x_centre, y_centre = constants.T.reshape(6, 4, *[1] * (x.ndim - 1)).unbind(0)
+        u, w = x[..., 0] - x_centre, x[..., 1] - y_centre
+        p, q = 2 * a * u + b * w, b * u + 2 * c * w
+        # A quadratic form is half the product with its slope.
+        return self.scale * height * torch.exp((u * p + w * q) / 2), p, q
 
 
 POTENTIALS: dict[str, type] = {
