@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from pathlib import Path
 
 import pytest
 
+from ddpm_space.errors import TextError
+from ddpm_space.ui import launch
 from ddpm_space.ui.head import STATIC
 from ddpm_space.ui.launch import launch_options
+from ddpm_space.ui.model import ModelSlot
 
 
 def test_tools_are_offered_only_where_the_owner_asks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +42,35 @@ def test_every_import_of_the_page_s_scripts_is_a_file_beside_them() -> None:
     styles = {path: path.read_text(encoding="utf-8") for path in STATIC.rglob("*.css")}
     brought = {(path.parent / address).resolve() for path, source in styles.items() for address in re.findall(r'@import url\("([^"]+)"\)', source)}
     assert {path.name for path in set(styles) - brought} == {"page.css", "frame.css"} and brought <= set(styles)
+
+
+def test_the_page_comes_before_the_model_and_garbage_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, object] = {}
+
+    class Served:
+        def block_thread(self) -> None:
+            seen["collecting"], seen["kept"] = gc.isenabled(), gc.get_freeze_count()
+
+    def start(slot: ModelSlot, **options: object) -> Served:
+        seen["after"], seen["source"], seen["options"] = slot.after, slot.source, options
+        return Served()
+
+    monkeypatch.setattr(launch, "start", start)
+    monkeypatch.setattr(launch, "give_back_now_and_then", lambda: None)
+    gc.disable()  # as app.py does
+    try:
+        launch.main(["--model", "somewhere", "--port", "7999"])
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert seen["collecting"] is True and int(str(seen["kept"])) > 100_000
+    assert seen["after"] == launch.PAGE_SECONDS and seen["source"] == "somewhere" and seen["options"] == {"host": None, "port": 7999}
+
+
+def test_a_model_waits_as_long_as_it_is_told_and_whoever_asks_waits_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("ddpm_space.ui.model.time.sleep", waited.append)
+    slot = ModelSlot(str(tmp_path / "nothing"), after=3.0)
+    with pytest.raises(TextError):
+        slot.get()
+    assert waited == [3.0]

@@ -8,6 +8,7 @@ The environment variable DDPM_SPACE_MODEL stands for --model where there is no c
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib.util
 import os
 import sys
@@ -28,6 +29,9 @@ from ddpm_space.ui.theme import theme
 DEFAULT_MODEL = "bundled:mnist"
 MAX_FILE_MEGABYTES = 20
 """Largest file that a caller of the API may send."""
+
+PAGE_SECONDS = 3.0
+"""How long the first page has the interpreter to itself: it comes in three hundred answers, and the model's imports would stand before each."""
 
 MOST_SESSIONS = 200
 """Visits that the server remembers: each costs 0.2 MB, and up to 20 MB of its latest run. The one that was quiet for longest goes first."""
@@ -94,7 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860, or $GRADIO_SERVER_PORT)")
     options = parser.parse_args(arguments)
     give_back_now_and_then()
-    start(ModelSlot(options.model), host=options.host, port=options.port).block_thread()
+    app = start(ModelSlot(options.model, after=PAGE_SECONDS), host=options.host, port=options.port)
+    # What is there by now stays: no later collection need look at it.
+    gc.freeze()
+    gc.enable()
+    app.block_thread()
 
 
 if __name__ == "__main__":

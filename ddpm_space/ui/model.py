@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,12 @@ class ModelSlot:
 
     Args:
         source: "bundled:mnist", a folder, or a Hub id `user/repo[@revision]`.
+        after: seconds for which the thread waits before it loads.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, after: float = 0.0) -> None:
         self.source = source
+        self.after = after
         self._loading: Future[LoadedModel] = Future()
         self._lock = threading.Lock()
         self._started = False
@@ -43,6 +46,7 @@ class ModelSlot:
         return self._loading.result()
 
     def _load(self) -> None:
+        time.sleep(self.after)
         try:
             # diffusers takes seconds to import, so it comes with the model and not with the page.
             from ddpm_space import models

@@ -106,7 +106,8 @@ def preview(page: Page) -> float:
 
 
 def frames_a_second(page: Page) -> float:
-    """Pictures a second that the 2-D lab draws while 1,000 particles run back."""
+    """Pictures a second that the 2-D lab draws while 1,000 particles run back, on cores that the preview's run has left."""
+    page.locator("[data-panel=film] .panel-body[data-phase=finished]").wait_for()
     lab = page.locator("[data-lab=plane]")
     lab.scroll_into_view_if_needed()
     page.locator("[data-lab=plane][data-state=drawn]").wait_for()
