@@ -47,7 +47,7 @@ RESIDENT_NOISE = 15.0
 """MB a minute. Resident memory at rest moves by ten MB with what the allocator keeps between small tensors; this bounds what is not in its count."""
 
 LIGHT_SECONDS, BAR_RATE = 2.0, 2e11
-"""The bar of a light action's p95, and the FLOP/s in float32 from which two cores are held to it: two of 1e11 had 3.4 s."""
+"""The bar of a light action's p95, and the FLOP/s in float32 from which two cores are held to it: two of 1e11 had 1.7 s."""
 
 THINK = (0.5, 1.5)
 """Seconds between a visitor's actions."""
