@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 FRONT_MATTER = yaml.safe_load(TEXT.split("---")[1])
 QUICK_STARTS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
-TEST_COMMAND = "pip install -r requirements.txt -r requirements-dev.txt && pytest"
+TEST_COMMAND = "pip install -r requirements.txt -r requirements-dev.txt && pytest -n 2 --dist loadfile"
 
 
 def test_front_matter_is_what_a_space_accepts() -> None:
