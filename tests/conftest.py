@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="ddpm_space_hf_")
 os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_UPDATE_CHECK="1")
 os.environ.pop("HF_TOKEN", None)
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Read when torch is imported. Workers share the cores: a team of threads in each would only wait for the other's.
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
