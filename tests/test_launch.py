@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,7 +70,8 @@ def test_the_page_comes_before_the_model_and_garbage_is_looked_for_again(monkeyp
 
 def test_a_model_waits_as_long_as_it_is_told_and_whoever_asks_waits_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     waited: list[float] = []
-    monkeypatch.setattr("ddpm_space.ui.model.time.sleep", waited.append)
+    # A clock for this module alone: other threads sleep too.
+    monkeypatch.setattr("ddpm_space.ui.model.time", SimpleNamespace(sleep=waited.append))
     slot = ModelSlot(str(tmp_path / "nothing"), after=3.0)
     with pytest.raises(TextError):
         slot.get()
