@@ -91,17 +91,18 @@ def doubled_kernel(kernel: Tensor) -> Tensor:
 def make_quick(unet: UNet2DModel) -> UNet2DModel:
     """Put the quicker forms into a network whose weights are final, in place, wherever they are the same function; returns the network."""
     for module in unet.modules():
-        if type(module) is ResnetBlock2D and _is_common(module):
+        if type(module) is ResnetBlock2D and is_common(module):
             module.__class__ = LeanResnetBlock2D
-        elif type(module) is Attention and _is_over_a_map(module):
+        elif type(module) is Attention and is_over_a_map(module):
             module.set_processor(LeanAttention())
-        elif type(module) is Upsample2D and _is_nearest(module):
+        elif type(module) is Upsample2D and is_nearest(module):
             module.register_buffer("doubled", doubled_kernel(module.conv.weight.detach()), persistent=False)
             module.__class__ = TransposedUpsample2D
     return unet
 
 
-def _is_common(block: ResnetBlock2D) -> bool:
+def is_common(block: ResnetBlock2D) -> bool:
+    """Whether a block is the usual one: what `LeanResnetBlock2D` computes."""
     return (
         isinstance(block.nonlinearity, nn.SiLU)
         and block.upsample is None
@@ -113,7 +114,8 @@ def _is_common(block: ResnetBlock2D) -> bool:
     )
 
 
-def _is_over_a_map(attention: Attention) -> bool:
+def is_over_a_map(attention: Attention) -> bool:
+    """Whether attention is the usual one: what `LeanAttention` computes."""
     absent = (attention.spatial_norm, attention.norm_q, attention.norm_k, attention.norm_cross, attention.added_kv_proj_dim)
     return (
         not any(absent)
@@ -124,6 +126,7 @@ def _is_over_a_map(attention: Attention) -> bool:
     )
 
 
-def _is_nearest(upsample: Upsample2D) -> bool:
+def is_nearest(upsample: Upsample2D) -> bool:
+    """Whether a doubling is the usual one: what `TransposedUpsample2D` computes."""
     plain = upsample.interpolate and upsample.use_conv and upsample.name == "conv" and not upsample.use_conv_transpose and upsample.norm is None
     return plain and upsample.conv.kernel_size == (3, 3) and upsample.conv.padding == (1, 1)

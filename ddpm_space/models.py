@@ -11,6 +11,7 @@ import re
 import threading
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -211,8 +212,8 @@ def read_unet(parts: PipelineFolder, source: str) -> UNet2DModel:
 def ready(unet: UNet2DModel, device: str) -> UNet2DModel:
     """Put a network whose weights are final into the form in which it is evaluated, in place; returns it. The one place that decides on that form.
 
-    Channels last everywhere, and on a CPU the quicker forms of its parts (tests/benchmarks/sixteen_images.py). Compiled, or as an exported graph,
-    it would be no quicker there by what its start costs (training/README.md has the figures).
+    Channels last everywhere; on a CPU the quicker forms of its parts, and where ncnn is installed a graph of it (tests/benchmarks/sixteen_images.py).
+    Compiled it would be no quicker there by what its start costs (training/README.md has the figures).
     """
     if torch.device(device).type == "cpu":
         from ddpm_space.fast_forms import make_quick
@@ -222,6 +223,10 @@ def ready(unet: UNet2DModel, device: str) -> UNet2DModel:
     for weight in unet.parameters():
         # A file's weights begin anywhere, and sums of matrix products round by where their operands begin: torch's own memory begins at 64 bytes.
         weight.data = weight.data.clone()
+    if torch.device(device).type == "cpu" and find_spec("ncnn") is not None:
+        from ddpm_space.cpu_graph import make_graphed
+
+        make_graphed(unet)
     return unet
 
 

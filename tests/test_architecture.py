@@ -29,7 +29,7 @@ ROWS = [
         *("ddpm_space.mistakes", "ddpm_space.noising", "ddpm_space.loss"),
     ],
     ["ddpm_space.scheduler", "ddpm_space.scheduler_parts", "ddpm_space.sampling", "ddpm_space.mean_routes", "ddpm_space.coupling"],
-    ["ddpm_space.fast_forms", "ddpm_space.hub", "ddpm_space.models", "ddpm_space.pipeline_folder"],
+    ["ddpm_space.cpu_graph", "ddpm_space.fast_forms", "ddpm_space.hub", "ddpm_space.models", "ddpm_space.pipeline_folder"],
     ["ddpm_space.figures"],
     ["ddpm_space.ui"],
     ["app"],

@@ -1,0 +1,220 @@
+"""The graph of a network: the same function as diffusers' own layers, in every shape that can be written, and left alone where it cannot."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+from ddpm_space import cpu_graph
+from ddpm_space.cpu_graph import CpuGraph, GraphedForward, can_be_written, make_graphed
+from ddpm_space.fast_forms import make_quick
+from ddpm_space.models import BUNDLED_FOLDER, load, ready
+
+COMMON: dict[str, Any] = {
+    "sample_size": 16,
+    "in_channels": 1,
+    "out_channels": 1,
+    "layers_per_block": 1,
+    "block_out_channels": (8, 16),
+    "norm_num_groups": 4,
+    "attention_head_dim": None,
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+    "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+}
+WRITTEN: dict[str, dict[str, Any]] = {
+    "one head": {},
+    "two heads": {"attention_head_dim": 8},
+    "attention over 1,024 positions": {"sample_size": 32, "down_block_types": ("AttnDownBlock2D",) * 2, "up_block_types": ("AttnUpBlock2D",) * 2},
+    "two layers, colour": {"layers_per_block": 2, "in_channels": 3, "out_channels": 3},
+    "with a variance": {"out_channels": 2},
+    "channels that fill no register": {"block_out_channels": (3, 5), "norm_num_groups": 1},
+    "three levels, 28 pixels": {
+        "sample_size": 28,
+        "block_out_channels": (8, 16, 16),
+        "down_block_types": ("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
+        "up_block_types": ("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+    },
+    "no attention in the middle": {"add_attention": False},
+    "one level": {"block_out_channels": (8,), "down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)},
+}
+NOT_WRITTEN: dict[str, dict[str, Any]] = {
+    "scale and shift": {"resnet_time_scale_shift": "scale_shift"},
+    "another activation": {"act_fn": "gelu"},
+    "scaled outputs": {"mid_block_scale_factor": 2.0},
+    "resnet sampling": {"downsample_type": "resnet", "upsample_type": "resnet"},
+    "padding on two sides": {"downsample_padding": 0},
+    "centred input": {"center_input_sample": True},
+    "classes": {"num_class_embeds": 10},
+    "a random embedding of t": {"time_embedding_type": "fourier"},
+    "no middle": {"mid_block_type": None},
+    "attention over 4,096 positions": {"sample_size": 64, "down_block_types": ("AttnDownBlock2D",) * 2, "up_block_types": ("AttnUpBlock2D",) * 2},
+    "a size that cannot be halved": {"sample_size": 15},
+    "too many parameters": {"block_out_channels": (128, 256)},
+    "skip blocks": {
+        "in_channels": 3,
+        "out_channels": 3,
+        "block_out_channels": (32, 32),
+        "down_block_types": ("SkipDownBlock2D", "AttnSkipDownBlock2D"),
+        "up_block_types": ("AttnSkipUpBlock2D", "SkipUpBlock2D"),
+    },
+}
+
+
+def network(changes: dict[str, Any]) -> UNet2DModel:
+    """Random weights, also where they begin at zero or one: an affine part or a bias that is left out shows."""
+    torch.manual_seed(0)
+    unet = UNet2DModel(**{**COMMON, **changes}).eval().requires_grad_(False)
+    for parameter in unet.parameters():
+        if parameter.ndim == 1:
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return unet
+
+
+def question(unet: UNet2DModel, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch (B, C, H, W) with a timestep each."""
+    size = unet.config.sample_size
+    x = torch.randn(batch, unet.config.in_channels, size, size, generator=torch.Generator().manual_seed(1))
+    return x, torch.arange(batch) * 37 % 1000
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("shape", WRITTEN)
+def test_the_output_is_that_of_the_plain_network(shape: str, threads: int) -> None:
+    plain = network(WRITTEN[shape])
+    graphed = make_graphed(make_quick(copy.deepcopy(plain)).to(memory_format=torch.channels_last))
+    assert isinstance(graphed.forward, GraphedForward)
+    x, t = question(plain, 5)
+    kept, before = x.clone(), torch.get_num_threads()
+    with torch.inference_mode():
+        expected = plain.double()(x.double(), t).sample
+        torch.set_num_threads(threads)
+        try:
+            found, again = graphed(x, t).sample, graphed(x, t, return_dict=False)[0]
+        finally:
+            torch.set_num_threads(before)
+    assert graphed.forward.graph is not None and found.dtype == torch.float32
+    assert (found - expected).abs().max() < 1e-5 * max(1, float(expected.abs().max()))
+    assert torch.equal(found, again) and torch.equal(x, kept)
+
+
+def test_the_bundled_weights_say_what_the_plain_network_says() -> None:
+    """Outputs are about 1 in size: within 1e-5, of x_t anywhere on the chain and of a batch that no number of threads divides."""
+    unet = load("bundled:mnist").denoiser.network.unet  # type: ignore[attr-defined]
+    plain = UNet2DModel.from_pretrained(BUNDLED_FOLDER / "mnist" / "unet", use_safetensors=True).eval().double()
+    assert isinstance(unet.forward, GraphedForward)
+    x, t = torch.randn(17, 1, 28, 28, generator=torch.Generator().manual_seed(3)), torch.arange(17) * 62
+    with torch.inference_mode():
+        assert (unet(x, t).sample - plain(x.double(), t).sample).abs().max() < 2e-5
+
+
+def test_an_image_has_the_same_bits_in_every_batch_of_one_t() -> None:
+    unet = make_graphed(network({}))
+    x, _ = question(unet, 7)
+    with torch.inference_mode():
+        assert torch.equal(unet(x, 40).sample[3:4], unet(x[3:4], torch.tensor([40])).sample)
+
+
+@pytest.mark.parametrize("shape", NOT_WRITTEN)
+def test_a_network_with_other_parts_is_left_alone(shape: str) -> None:
+    unet = network(NOT_WRITTEN[shape])
+    assert not can_be_written(unet) and make_graphed(unet) is unet and "forward" not in vars(unet)
+
+
+@pytest.mark.parametrize("case", ["gradient of the input", "gradient of the weights", "training", "float64", "another size", "class labels"])
+def test_what_the_graph_does_not_answer_is_diffusers_own(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = network({"dropout": 0.5})
+    graphed = make_graphed(copy.deepcopy(plain))
+    monkeypatch.setattr(cpu_graph.CpuGraph, "__call__", lambda *_: pytest.fail("the graph was asked"))
+    x, t = question(plain, 2)
+    if case == "class labels":
+        with pytest.raises(ValueError, match="class_embedding"):
+            graphed(x, t, torch.tensor([1, 2]))
+        return
+    if case == "float64":
+        plain, graphed, x = plain.double(), graphed.double(), x.double()
+    if case == "another size":
+        x = torch.cat([x, x], dim=3)
+    outputs = []
+    for unet in (plain, graphed):
+        unet.train(case == "training").requires_grad_(case == "gradient of the weights")
+        x = x.detach().requires_grad_(case == "gradient of the input")
+        torch.manual_seed(5)
+        outputs.append(unet(x, t).sample)
+        if case.startswith("gradient"):
+            outputs[-1].sum().backward()
+    assert torch.equal(*outputs)
+
+
+def test_a_copy_in_another_process_says_the_same_bits() -> None:
+    unet = make_graphed(network({}))
+    x, t = question(unet, 2)
+    sent = pickle.loads(pickle.dumps(unet))
+    assert sent.forward.graph is None and sent.forward.unet is sent
+    with torch.inference_mode():
+        assert torch.equal(unet(x, t).sample, sent(x, t).sample)
+
+
+def test_it_is_still_a_network_of_diffusers(tmp_path: Any) -> None:
+    """Saved again it loads in plain diffusers: no class of this project is named in its files."""
+    unet = make_graphed(network({}))
+    DDPMPipeline(unet, DDPMScheduler()).save_pretrained(tmp_path)
+    back = DDPMPipeline.from_pretrained(tmp_path).unet
+    assert type(unet) is type(back) is UNet2DModel and dict(back.config)["block_out_channels"] == [8, 16]
+    assert "ddpm_space" not in (tmp_path / "model_index.json").read_text()
+
+
+def test_a_graph_that_is_another_function_is_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    shifts = CpuGraph.shifts
+    monkeypatch.setattr(CpuGraph, "shifts", lambda graph, embedding: 2 * shifts(graph, embedding))
+    with caplog.at_level(logging.WARNING):
+        unet = make_graphed(network({}))
+    assert "forward" not in vars(unet) and "ncnn is off by" in caplog.text
+
+
+@pytest.mark.parametrize("value", [float("nan"), 3e38])
+def test_weights_that_give_no_numbers_give_none_here_either(value: float) -> None:
+    """Whoever loads such weights must be told by what they give."""
+    unet = network({})
+    unet.conv_in.weight.fill_(value)
+    x, t = question(unet, 1)
+    with torch.inference_mode():
+        assert not make_graphed(unet)(x, t).sample.isfinite().all()
+
+
+def test_many_threads_may_ask_at_once() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    unet = make_graphed(network({}))
+    x, t = question(unet, 4)
+
+    def ask(_: int) -> torch.Tensor:
+        with torch.inference_mode():
+            return unet(x, t).sample
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(ask, range(12))
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_without_ncnn_torch_evaluates_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddpm_space.models.find_spec", lambda name: None)
+    assert "forward" not in vars(ready(network({}), "cpu"))
+
+
+def test_on_another_device_torch_evaluates_it() -> None:
+    assert "forward" not in vars(ready(network({}), "meta"))
+
+
+def test_the_form_is_written_without_anything_on_the_console() -> None:
+    """ncnn writes to the process's own streams, where a server's log is."""
+    code = "from ddpm_space.models import load; load('bundled:mnist')"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == done.stderr == ""
