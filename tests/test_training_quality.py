@@ -17,12 +17,14 @@ from ddpm_space import analytic
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import quantize
 from ddpm_space.models import BUNDLED_FOLDER, load
+from ddpm_space.samplers import SAMPLERS
+from ddpm_space.sampling import SettingsError
 from ddpm_space.schedule import NoiseSchedule
 from training import posterior_variance, quality
 from training.config import ConfigError
 from training.evaluation import cells
 from training.evaluation.cells import Bench, Cell, plan
-from training.evaluation.samplers import SAMPLERS, draw_chunk
+from training.evaluation.samples import draw_chunk
 from training.evaluation.steps_report import Findings, as_table, write_report
 
 FEW_CELLS = [
@@ -159,9 +161,9 @@ def test_every_sampler_draws_the_same_again_and_begins_from_the_same_noise(name:
 @pytest.mark.parametrize("name", [name for name, sampler in SAMPLERS.items() if sampler.needs_table])
 def test_a_sampler_asks_for_the_table(name: str) -> None:
     bare = Denoiser(toy().network, "epsilon", toy().schedule)
-    with pytest.raises(ConfigError, match=r"run training/posterior_variance\.py first"):
+    with pytest.raises(SettingsError, match=r"see training/posterior_variance\.py"):
         draw_chunk(bare, (1, 4, 4), SAMPLERS[name], 5, 1, seed=0, number=0)
-    with pytest.raises(ConfigError, match="51 steps: use 1 to 50"):
+    with pytest.raises(SettingsError, match=r"51 is not possible\. Use a whole number from 1 to 50"):
         draw_chunk(toy(), (1, 4, 4), SAMPLERS[name], 51, 1, seed=0, number=0)
 
 

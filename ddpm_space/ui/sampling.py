@@ -17,7 +17,7 @@ from ddpm_space.spacing import OPTIMAL, TIMESTEP_SPACINGS
 from ddpm_space.ui import downloads, gpu
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.forms import MAX_SEED
-from ddpm_space.ui.labs import clipping, live, mistakes, step_counts
+from ddpm_space.ui.labs import clipping, live, mistakes, samplers, step_counts
 from ddpm_space.ui.model import Models, ModelSlot, shown_name
 from ddpm_space.ui.trajectory import Trajectory
 from ddpm_space.ui.visitor_models import MAX_MEGABYTES, MAX_SIDE
@@ -61,6 +61,9 @@ def build(model: Models) -> None:
     on_run(lab("clipping", most=clipping.MAX_IMAGES), lambda asked: clipping.run(model, asked))
     panel("section", {}, section="step_counts")
     on_run(lab("step_counts", counts=list(step_counts.COUNTS), most=step_counts.MAX_IMAGES), lambda asked: step_counts.run(model, asked))
+    panel("section", {}, section="samplers")
+    offered = {"offered": list(samplers.OFFERED), "steps": list(samplers.STEPS), "most": samplers.MAX_IMAGES}
+    on_run(lab("samplers", **offered), lambda asked: samplers.run(model, asked))
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     start = lambda question: (yield from generate(model, question))  # noqa: E731

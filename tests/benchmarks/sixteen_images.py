@@ -22,8 +22,9 @@ from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, 
 
 from ddpm_space.images import to_uint8
 from ddpm_space.models import LoadedModel, load, locate
+from ddpm_space.samplers import SAMPLERS
 from ddpm_space.sampling import SamplingSettings, sample
-from training.evaluation.samplers import SAMPLERS, draw_chunk
+from training.evaluation.samples import draw_chunk
 
 IMAGES = 16
 
@@ -43,7 +44,12 @@ def main() -> None:
     x, t = torch.randn(IMAGES, *model.shape), torch.full((IMAGES,), 500)
     print("\none forward pass, ms")
     with torch.inference_mode():
-        forward: dict[str, Callable[[], object]] = {"plain": lambda: plain(x, t, return_dict=False), "here": lambda: model.denoiser.network(x, t)}
+        quick = model.denoiser.network.unet  # type: ignore[attr-defined]
+        forward: dict[str, Callable[[], object]] = {
+            "plain": lambda: plain(x, t, return_dict=False),
+            "without ncnn": lambda: UNet2DModel.forward(quick, x, t, return_dict=False),
+            "here": lambda: model.denoiser.network(x, t),
+        }
         report(forward, 4 * given.rounds, "plain", 1000)
 
     print(f"\n{given.steps} steps, s")

@@ -123,6 +123,28 @@ def test_rows_of_one_noise_are_the_library_s(open_page: Callable, tiny_pipeline:
     check_language(page, lang)
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_samplers_stand_side_by_side(open_page: Callable, lang: str) -> None:
+    page = open_page(lang, 390).page
+    open_tab(page, "sampling", lang)
+    page.locator("[data-control='samplers.analytic'] input").check()
+    page.locator("[data-control='samplers.steps'] [data-word='10']").click()
+    run(page, "lab-samplers", "samplers.run", lang)
+    rows = page.locator("[data-panel=lab-samplers] .count-row")
+    found = [(row.get_attribute("data-sampler"), row.get_attribute("data-steps")) for row in rows.all()]
+    assert found == [("ddpm", "10"), ("ddim", "10"), ("dpm", "10")]
+    for name in ("ddpm", "ddim", "dpm"):
+        assert exactly(page, f"[data-quantity=calls_{name}_10]") == 10
+    assert page.locator("[data-panel=lab-samplers] .warning").inner_text() == text("samplers.left_out", lang), "the tiny model has no table"
+    for name in ("ddpm", "analytic", "ddim", "dpm"):
+        page.locator(f"[data-control='samplers.{name}'] input").uncheck()
+    press(page, "samplers.run", lang)
+    notice = page.locator("[data-panel=lab-samplers] .error-note").first
+    eventually(lambda: notice.inner_text() == text("error.samplers.none", lang), notice.inner_text)
+    check_language(page, lang)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     with HubServer() as server:

@@ -18,12 +18,13 @@ from torch import Tensor
 from ddpm_space.bound import full_bound
 from ddpm_space.images import quantize
 from ddpm_space.models import LoadedModel
+from ddpm_space.samplers import SAMPLERS
 from training.bits_per_dim import weights_hash
 from training.config import ConfigError
 from training.evaluation.frechet import Reference, chosen_features, load_features
 from training.evaluation.heldout import Rows, some
 from training.evaluation.judge import BLOCK, CONFIDENCE
-from training.evaluation.samplers import SAMPLERS, draw_chunk
+from training.evaluation.samples import draw_chunk
 
 FEW = (5, 10, 20, 50)
 """Steps at which every sampler is measured, with several seeds."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import grid, quantize
+from ddpm_space.samplers import Sampler, walk
 from ddpm_space.sampling import SamplingSettings, sample
 from training.config import ConfigError
 from training.evaluation.findings import Evaluation
@@ -52,6 +53,24 @@ def draw(
         *_, last = sample(denoiser, shape, settings, device=str(device))
         done[piece] = quantize(last.x_prev.cpu().float())
     return torch.cat([torch.empty(0, *shape), *together(done, len(sizes), world)])
+
+
+def draw_chunk(
+    denoiser: Denoiser, shape: tuple[int, int, int], sampler: Sampler, num_steps: int, size: int, *, seed: int, number: int, device: str = "cpu"
+) -> Tensor:
+    """Draw one chunk of images; the chunk `number` of a seed begins from the same noise for every sampler and number of steps.
+
+    Args:
+        denoiser: in eval mode, on `device`; shape: (C, H, W); size: how many images.
+    Returns:
+        (size, C, H, W) in [-1, 1] on the 256-level grid, on the CPU.
+    Raises:
+        SettingsError, ImageError: as `walk`.
+    """
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
+    x_T = torch.randn((size, *shape), generator=generator).to(device)
+    *_, last = walk(denoiser, x_T, sampler, num_steps, generator)
+    return quantize(last.x_prev.cpu().float())
 
 
 def check_writable(file: Path) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ddpm_space.samplers import SAMPLERS
 from training.config import ConfigError
-from training.evaluation.samplers import SAMPLERS
 
 NEAR = (0.2, 0.1)
 """A distance is near the whole chain's where its 95% interval lies within this much of it, or this share of it, whichever is more."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import TypeVar
 
 from torch import Tensor
 
 from ddpm_space import figures
-from ddpm_space.coupling import CoupledStep, coupled_sample
+from ddpm_space.coupling import coupled_sample
 from ddpm_space.errors import TextError
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.forms import MAX_SEED
@@ -20,6 +21,8 @@ MAX_IMAGES = 6
 COUNTS = (10, 50, 250, 1000)
 SHARED = ("path", "start")
 """What the rows share: the whole noise, or x_T alone."""
+
+Step = TypeVar("Step")
 
 FRAME_SECONDS = 0.15
 RUN_SECONDS = 300
@@ -68,7 +71,7 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
         yield {**about, "rows": rows, "now": None, "done": count == counts[-1]}
 
 
-def timed(steps: Iterator[CoupledStep]) -> Iterator[tuple[CoupledStep, float]]:
+def timed(steps: Iterator[Step]) -> Iterator[tuple[Step, float]]:
     """Each step with the seconds it took to compute; how long the browser takes with it is not counted."""
     while True:
         start = time.perf_counter()

@@ -23,6 +23,7 @@ import { errors } from "./labs/errors.js";
 import { lossy } from "./labs/lossy.js";
 import { thermo2015 } from "./labs/thermo2015.js";
 import { clipping } from "./labs/clipping.js";
+import { samplers } from "./labs/samplers.js";
 import { stepCounts } from "./labs/step_counts.js";
 import { modelChoice } from "./model_choice.js";
 import { noising } from "./noising.js";
@@ -36,7 +37,7 @@ import { translateToasts } from "./toasts.js";
 
 const PANELS = { header, section, contents, model: modelChoice, path, film, downloads, step: reverseStep };
 // A lab's panel is `lab-NAME`; each lab is a file of `labs/`.
-const LABS = { noising, routes, pixel, posterior, clipping, step_counts: stepCounts, derivation, errors, bound, lossy, thermo2015, langevin, msd, bridge, ula, gaussian, pairs, gradients, mle, jensen, iwae, plane, live, mistakes };
+const LABS = { noising, routes, pixel, posterior, clipping, step_counts: stepCounts, samplers, derivation, errors, bound, lossy, thermo2015, langevin, msd, bridge, ula, gaussian, pairs, gradients, mle, jensen, iwae, plane, live, mistakes };
 Object.entries(LABS).forEach(([name, build]) => {
   PANELS[`lab-${name}`] = build;
 });

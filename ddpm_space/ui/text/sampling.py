@@ -221,4 +221,52 @@ SAMPLING = {
         "没有可算的行：请至少选一个不超过 {highest} 的步数，{highest} 是这个模型的 T。",
         "No row to compute: choose at least one number of steps up to {highest}, which is this model's T.",
     ),
+    "samplers.title": ("换一种采样方法，少走几步行不行？", "Does another sampler do with fewer steps?"),
+    "samplers.lead": (
+        "同一个网络、同一个 $\\mathbf x_T$、同样的步数，换几种走法：笔记里的 DDPM 祖先采样，每一步都加一份新噪声；diffusers 自带的 DDIM 和 "
+        "DPM-Solver++ 一路不加噪声，沿着一条常微分方程的轨道走。后两种不在笔记的公式里，也没有变分下界。",
+        "One network, one $\\mathbf x_T$ and as many steps, walked in several ways: the notes' ancestral DDPM adds fresh noise in every step; "
+        "diffusers' own DDIM and DPM-Solver++ add none and follow the path of an ordinary differential equation. Those two are not among the "
+        "notes' formulas and have no variational bound.",
+    ),
+    "samplers.rows": ("算哪几行", "Which rows"),
+    "samplers.ddpm": ("DDPM，方差 $\\tilde\\beta_t$", "DDPM, variance $\\tilde\\beta_t$"),
+    "samplers.analytic": ("DDPM，最优方差 $\\sigma_t^{*2}$", "DDPM, the best variance $\\sigma_t^{*2}$"),
+    "samplers.ddim": ("DDIM（diffusers）", "DDIM (diffusers)"),
+    "samplers.dpm": ("DPM-Solver++（diffusers）", "DPM-Solver++ (diffusers)"),
+    "samplers.whole": ("DDPM 走满全部 T 步（最慢）", "DDPM over all T steps (slowest)"),
+    "samplers.steps": ("步数", "Steps"),
+    "samplers.steps.5": ("5 步", "5 steps"),
+    "samplers.steps.10": ("10 步", "10 steps"),
+    "samplers.steps.20": ("20 步", "20 steps"),
+    "samplers.steps.50": ("50 步", "50 steps"),
+    "samplers.images": ("图片数量", "Number of images"),
+    "samplers.seed": ("随机种子", "Seed"),
+    "samplers.run": ("逐个采样", "Run the samplers"),
+    "samplers.empty": (
+        "还没有开始。选好采样方法和步数，点“逐个采样”，每算完一种就显示一行。",
+        "Nothing has run yet. Choose samplers and steps and run them: each row appears when it is finished.",
+    ),
+    "samplers.running": ("已算完 {count} 行，下一行走到第 {step} / {steps} 步。", "Finished rows: {count}. The next is at step {step} of {steps}."),
+    "samplers.between": ("已算完 {count} 行。", "Finished rows: {count}."),
+    "samplers.finished": ("全部算完，共 {count} 行。", "All rows are there: {count}."),
+    "samplers.stopped": ("已停止；算完 {count} 行。", "Stopped; finished rows: {count}."),
+    "samplers.about": (
+        "各行从同一个 $\\mathbf x_T$ 出发。DDIM 和 DPM-Solver++ 逼近的是同一条轨道，步数够多时会走到同一张图；DDPM 每步另抽噪声，会走到别的图上，"
+        "所以要比的是像不像真图，而不是逐个像素。",
+        "All rows begin from one $\\mathbf x_T$. DDIM and DPM-Solver++ approximate the same path and with enough steps arrive at the same picture. "
+        "DDPM draws noise on its way and arrives at others: compare how real they look, not pixel by pixel.",
+    ),
+    "samplers.left_out": (
+        "“最优方差”一行没有算：它要用对这个模型估计好的一张表（training/posterior_variance.py），而这个模型没有。",
+        "The row of the best variance was not computed: it needs a table estimated for this model (training/posterior_variance.py), which has none.",
+    ),
+    "samplers.title_of_row": ("{name}，{steps} 步", "{name}, {steps} steps"),
+    "samplers.what.ddpm": ("祖先采样，方差取后验方差", "ancestral sampling with the posterior's variance"),
+    "samplers.what.analytic": ("祖先采样，方差取 Analytic-DPM 的估计", "ancestral sampling with Analytic-DPM's variance"),
+    "samplers.what.ddim": ("确定性，一阶", "deterministic, of first order"),
+    "samplers.what.dpm": ("确定性，多步，二阶", "deterministic, multistep, of second order"),
+    "samplers.cost": ("网络调用 {calls} 次，{seconds} 秒", "{calls} network calls, {seconds} s"),
+    "samplers.picture": ("{name} 走 {steps} 步的结果", "what {name} made in {steps} steps"),
+    "error.samplers.none": ("没有可算的行：请至少选一种采样方法。", "No row to compute: choose at least one sampler."),
 }

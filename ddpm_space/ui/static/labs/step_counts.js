@@ -58,7 +58,7 @@ function runningRow(now) {
   return node("div", { className: "count-row" }, words, strip(now.pictures, t("step_counts.guess", { t: now.t }).replaceAll("$", ""), "p"));
 }
 
-function strip(pictures, label, role) {
+export function strip(pictures, label, role) {
   const canvas = node("canvas", { role: "img" });
   canvas.setAttribute("aria-label", label);
   const bytes = decode(pictures);

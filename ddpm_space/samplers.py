@@ -1,0 +1,116 @@
+"""Samplers by name: the ancestral chain with each variance and spacing, and diffusers' own DDIM and DPM-Solver++ as they come."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ddpm_space.denoiser import Denoiser
+from ddpm_space.images import check_finite
+from ddpm_space.sampling import ANALYTIC, SettingsError
+from ddpm_space.spacing import OPTIMAL
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One way to draw images from a denoiser.
+
+    words: for a table; variance: of the ancestral chain, None where the chain is no sampler of p_theta and has no bound; spacing: of its steps;
+    stock: the class of diffusers that it is, None for the ancestral chain.
+    """
+
+    name: str
+    words: str
+    variance: str | None
+    spacing: str
+    stock: str | None = None
+
+    @property
+    def needs_table(self) -> bool:
+        """Whether the denoiser's posterior variance is asked for."""
+        return self.variance == ANALYTIC or self.spacing == OPTIMAL
+
+    def scheduler(self, denoiser: Denoiser, num_steps: int) -> Any:
+        """The scheduler of this sampler, its timesteps chosen.
+
+        Raises:
+            SettingsError: more steps than the chain has, or a table that was not estimated.
+        """
+        import diffusers
+
+        from ddpm_space.scheduler import NotesDDPMScheduler
+
+        T = len(denoiser.schedule)
+        if not 1 <= operator.index(num_steps) <= T:
+            raise SettingsError("error.settings.num_steps", value=num_steps, highest=T)
+        if self.needs_table and denoiser.posterior_variance is None:
+            raise SettingsError("error.settings.no_table", value=ANALYTIC if self.variance == ANALYTIC else OPTIMAL)
+        common: dict[str, Any] = {
+            "num_train_timesteps": T,
+            "trained_betas": denoiser.schedule.beta.tolist(),
+            "prediction_type": denoiser.prediction_type,
+            "timestep_spacing": self.spacing,
+        }
+        if self.stock is None:
+            table = denoiser.posterior_variance
+            made = NotesDDPMScheduler(**common, variance_type=self.variance, posterior_variance=None if table is None else table.tolist())
+        else:
+            made = getattr(diffusers, self.stock)(**common)
+        made.set_timesteps(num_steps)
+        return made
+
+
+SAMPLERS = {
+    sampler.name: sampler
+    for sampler in (
+        Sampler("ddpm-small", "DDPM, variance beta_tilde", "fixed_small", "trailing"),
+        Sampler("ddpm-large", "DDPM, variance beta", "fixed_large", "trailing"),
+        Sampler("ddpm-analytic", "DDPM, variance analytic", "analytic", "trailing"),
+        Sampler("ddpm-small-quadratic", "DDPM, variance beta_tilde, quadratic steps", "fixed_small", "quadratic"),
+        Sampler("ddpm-analytic-optimal", "DDPM, variance analytic, optimal steps", "analytic", "optimal"),
+        Sampler("ddim", "DDIM (diffusers)", None, "trailing", "DDIMScheduler"),
+        Sampler("dpm-solver++", "DPM-Solver++ 2M (diffusers)", None, "trailing", "DPMSolverMultistepScheduler"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class SamplerStep:
+    """One step of a sampler, `index` of `total`: x_t and what comes of it, x_prev, both (B, C, H, W); output is the network's, for x_t."""
+
+    index: int
+    total: int
+    t: int
+    x_t: Tensor
+    output: Tensor
+    x_prev: Tensor
+
+
+def walk(denoiser: Denoiser, x_T: Tensor, sampler: Sampler, num_steps: int, noise: Generator | list[Generator]) -> Iterator[SamplerStep]:
+    """Take a batch from noise to images, yielding every step; closing the generator stops the work.
+
+    Args:
+        denoiser: in eval mode; x_T: (B, C, H, W) on its device, standard Gaussian noise.
+        noise: what the ancestral chain draws from on its way, one generator or one for each image. The others are functions of x_T.
+    Yields:
+        SamplerStep, the last one's x_prev are the images.
+    Raises:
+        SettingsError: as `Sampler.scheduler`. ImageError: a chain that ended in NaN.
+    """
+    scheduler = sampler.scheduler(denoiser, num_steps)
+    x, total = x_T, len(scheduler.timesteps)
+    drawing = {"generator": noise} if sampler.stock is None else {}
+    for index, t in enumerate(scheduler.timesteps):
+        # Not around the yield: inference mode belongs to a thread, and would stay on in the consumer's code between two steps.
+        with torch.inference_mode():
+            output = denoiser.network(x, t.to(x.device).expand(len(x)))
+            x_prev = scheduler.step(output, t, x, return_dict=False, **drawing)[0]
+        if index == total - 1:
+            check_finite(x_prev, "error.image.sample_not_finite")
+        yield SamplerStep(index, total, int(t), x, output, x_prev)
+        x = x_prev
