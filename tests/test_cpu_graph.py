@@ -12,23 +12,13 @@ from typing import Any
 import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from small_unets import network, question
 
 from ddpm_space import cpu_graph
 from ddpm_space.cpu_graph import CpuGraph, GraphedForward, can_be_written, make_graphed
 from ddpm_space.fast_forms import make_quick
 from ddpm_space.models import BUNDLED_FOLDER, load, ready
 
-COMMON: dict[str, Any] = {
-    "sample_size": 16,
-    "in_channels": 1,
-    "out_channels": 1,
-    "layers_per_block": 1,
-    "block_out_channels": (8, 16),
-    "norm_num_groups": 4,
-    "attention_head_dim": None,
-    "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
-    "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
-}
 WRITTEN: dict[str, dict[str, Any]] = {
     "one head": {},
     "two heads": {"attention_head_dim": 8},
@@ -66,23 +56,6 @@ NOT_WRITTEN: dict[str, dict[str, Any]] = {
         "up_block_types": ("AttnSkipUpBlock2D", "SkipUpBlock2D"),
     },
 }
-
-
-def network(changes: dict[str, Any]) -> UNet2DModel:
-    """Random weights, also where they begin at zero or one: an affine part or a bias that is left out shows."""
-    torch.manual_seed(0)
-    unet = UNet2DModel(**{**COMMON, **changes}).eval().requires_grad_(False)
-    for parameter in unet.parameters():
-        if parameter.ndim == 1:
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return unet
-
-
-def question(unet: UNet2DModel, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A batch (B, C, H, W) with a timestep each."""
-    size = unet.config.sample_size
-    x = torch.randn(batch, unet.config.in_channels, size, size, generator=torch.Generator().manual_seed(1))
-    return x, torch.arange(batch) * 37 % 1000
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -10,21 +10,11 @@ import torch
 import torch.nn.functional as F
 from diffusers import UNet2DModel
 from diffusers.models.attention_processor import Attention
+from small_unets import network, question
 
 from ddpm_space.fast_forms import LeanAttention, LeanResnetBlock2D, TransposedUpsample2D, doubled_kernel, make_quick
 from ddpm_space.models import BUNDLED_FOLDER, load
 
-COMMON: dict[str, Any] = {
-    "sample_size": 16,
-    "in_channels": 1,
-    "out_channels": 1,
-    "layers_per_block": 1,
-    "block_out_channels": (8, 16),
-    "norm_num_groups": 4,
-    "attention_head_dim": None,
-    "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
-    "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
-}
 SHAPES: dict[str, dict[str, Any]] = {
     "one head": {},
     "heads of 8": {"attention_head_dim": 8},
@@ -47,23 +37,6 @@ UNCOMMON: dict[str, dict[str, Any]] = {
 }
 
 
-def network(changes: dict[str, Any]) -> UNet2DModel:
-    """Random weights, also where they begin at zero or one: an affine part or a bias that is left out shows."""
-    torch.manual_seed(0)
-    unet = UNet2DModel(**{**COMMON, **changes}).double().eval().requires_grad_(False)
-    for parameter in unet.parameters():
-        if parameter.ndim == 1:
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return unet
-
-
-def question(unet: UNet2DModel, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A batch (B, C, H, W) with a timestep each."""
-    size = unet.config.sample_size
-    x = torch.randn(batch, unet.config.in_channels, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return x, torch.arange(batch) * 37 % 1000
-
-
 def count(unet: UNet2DModel) -> tuple[int, int, int]:
     """Blocks, attentions and doublings in their quick form."""
     modules = list(unet.modules())
@@ -74,7 +47,7 @@ def count(unet: UNet2DModel) -> tuple[int, int, int]:
 @pytest.mark.parametrize("batch", [1, 5, 64])
 @pytest.mark.parametrize("shape", [*SHAPES, *UNCOMMON])
 def test_the_output_is_that_of_the_plain_network(shape: str, batch: int) -> None:
-    plain = network({**SHAPES, **UNCOMMON}[shape])
+    plain = network({**SHAPES, **UNCOMMON}[shape], torch.float64)
     quick = make_quick(copy.deepcopy(plain)).to(memory_format=torch.channels_last)
     x, t = question(plain, batch)
     kept = x.clone()
@@ -98,7 +71,7 @@ def test_blocks_that_compute_something_else_are_left_alone(shape: str, blocks: i
 @pytest.mark.parametrize("mode", ["gradients", "training"])
 def test_with_gradients_or_in_training_it_is_diffusers_own(mode: str) -> None:
     """The quick forms work in place, which would spoil a gradient, and leave dropout out."""
-    plain = network({"dropout": 0.5}).requires_grad_(True)
+    plain = network({"dropout": 0.5}, torch.float64).requires_grad_(True)
     quick = make_quick(copy.deepcopy(plain))
     x, t = question(plain, 3)
     outputs = []
