@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import pickle
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from small_unets import network, question
 
-from ddpm_space import cpu_graph
+from ddpm_space import cpu_graph, priority
 from ddpm_space.cpu_graph import CpuGraph, GraphedForward, can_be_written, make_graphed
 from ddpm_space.fast_forms import make_quick
 from ddpm_space.models import BUNDLED_FOLDER, load, ready
@@ -175,6 +177,41 @@ def test_many_threads_may_ask_at_once() -> None:
     with ThreadPoolExecutor(4) as pool:
         first, *others = pool.map(ask, range(12))
     assert all(torch.equal(first, other) for other in others)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="niceness is a process's own elsewhere")
+@pytest.mark.parametrize("count", [1, 5])
+def test_in_a_server_the_threads_of_a_network_give_way_and_say_the_same_bits(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    unet, fill, seen = make_graphed(network({})), CpuGraph._fill, []
+    x, t = question(unet, count)
+    before, threads = niceness(), torch.get_num_threads()
+    monkeypatch.setattr(CpuGraph, "_fill", lambda *arguments: (seen.append(niceness()), fill(*arguments))[1])
+    with torch.inference_mode():
+        expected = unet(x, t).sample
+        assert seen == [before] * len(seen)
+        seen.clear()
+        monkeypatch.setattr(priority, "_networks_give_way", threading.Event())
+        priority.let_networks_give_way()
+        found = unet(x, t).sample
+    assert seen == [max(before, priority.NICENESS)] * min(threads, count) and niceness() == before
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there threads give way")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """The server forks where a platform lends GPUs, and the server's threads are not in its child."""
+    assert cpu_graph._lowered_threads().submit(os.getpid).result() == os.getpid()
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(cpu_graph._lowered_threads().submit(os.getpid).result(timeout=10) != os.getpid())
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_without_ncnn_torch_evaluates_it(monkeypatch: pytest.MonkeyPatch) -> None:

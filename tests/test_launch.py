@@ -58,6 +58,7 @@ def test_the_page_comes_before_the_model_and_garbage_is_looked_for_again(monkeyp
 
     monkeypatch.setattr(launch, "start", start)
     monkeypatch.setattr(launch, "give_back_now_and_then", lambda: None)
+    monkeypatch.setattr(launch, "let_networks_give_way", lambda: seen.update(networks="give way"))
     gc.disable()  # as app.py does
     try:
         launch.main(["--model", "somewhere", "--port", "7999"])
@@ -66,6 +67,7 @@ def test_the_page_comes_before_the_model_and_garbage_is_looked_for_again(monkeyp
         gc.unfreeze()
     assert seen["collecting"] is True and int(str(seen["kept"])) > 100_000
     assert seen["after"] == launch.PAGE_SECONDS and seen["source"] == "somewhere" and seen["options"] == {"host": None, "port": 7999}
+    assert seen["networks"] == "give way", "light answers would wait for samples"
 
 
 def test_a_model_waits_as_long_as_it_is_told_and_whoever_asks_waits_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from ddpm_space.priority import let_networks_give_way
 from ddpm_space.ui import build_app
 from ddpm_space.ui.head import STATIC, PageHead, static_routes
 from ddpm_space.ui.memory import give_back_now_and_then
@@ -98,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860, or $GRADIO_SERVER_PORT)")
     options = parser.parse_args(arguments)
     give_back_now_and_then()
+    let_networks_give_way()
     app = start(ModelSlot(options.model, after=PAGE_SECONDS), host=options.host, port=options.port)
     # What is there by now stays: no later collection need look at it.
     gc.freeze()
