@@ -7,12 +7,9 @@ trained on; for all else, and for networks with parts that are not written here,
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +27,7 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
 from ddpm_space.fast_forms import doubled_kernel, is_common, is_nearest, is_over_a_map
-from ddpm_space.priority import give_way, is_giving_way
+from ddpm_space.priority import share_out
 
 LARGEST = 4_000_000
 """Parameters of a network that is written: Winograd's form holds four numbers for a weight, beside the network itself."""
@@ -174,17 +171,7 @@ class CpuGraph:
         output = torch.empty(len(x), self.out_channels, *x.shape[2:])
         filled, rows = output.numpy(), iter(range(len(x)))
         threads = min(torch.get_num_threads(), len(x))
-        if is_giving_way():
-            # The caller only waits: it could not take back its priority afterwards.
-            _wait([_lowered_threads().submit(self._fill, filled, images, added, rows) for _ in range(threads)])
-            return output
-        if threads <= 1:
-            self._fill(filled, images, added, rows)
-            return output
-        with ThreadPoolExecutor(threads - 1) as pool:
-            helping = [pool.submit(self._fill, filled, images, added, rows) for _ in range(threads - 1)]
-            self._fill(filled, images, added, rows)
-            _wait(helping)
+        share_out(lambda: self._fill(filled, images, added, rows), threads)
         return output
 
     def _fill(self, output: np.ndarray, images: np.ndarray, shifts: np.ndarray, rows: Iterator[int]) -> None:
@@ -196,22 +183,6 @@ class CpuGraph:
             if failed:
                 raise MemoryError("ncnn could not evaluate the network")
             output[row] = found
-
-
-@cache
-def _lowered_threads() -> ThreadPoolExecutor:
-    """A server's: as many as there are cores, whoever asks, and always the same ones."""
-    return ThreadPoolExecutor(os.cpu_count(), "network", initializer=give_way)
-
-
-if hasattr(os, "register_at_fork"):
-    # Threads do not survive a fork: a child needs its own.
-    os.register_at_fork(after_in_child=_lowered_threads.cache_clear)
-
-
-def _wait(helping: Sequence[Future[None]]) -> None:
-    for helper in helping:
-        helper.result()
 
 
 class _Writer:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # One row a line; a row may import from the rows above it and from itself.
 ROWS = [
-    ["ddpm_space.errors", "ddpm_space.notes", "ddpm_space.reasons", "ddpm_space.spacing"],
+    ["ddpm_space.errors", "ddpm_space.notes", "ddpm_space.priority", "ddpm_space.reasons", "ddpm_space.spacing"],
     ["ddpm_space.images", "ddpm_space.schedule"],
     ["ddpm_space.denoiser"],
     [

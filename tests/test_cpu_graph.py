@@ -204,11 +204,11 @@ def test_in_a_server_the_threads_of_a_network_give_way_and_say_the_same_bits(cou
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     """The server forks where a platform lends GPUs, and the server's threads are not in its child."""
-    assert cpu_graph._lowered_threads().submit(os.getpid).result() == os.getpid()
+    assert priority._lowered_threads().submit(os.getpid).result() == os.getpid()
     child = os.fork()
     if child == 0:
         try:
-            os._exit(cpu_graph._lowered_threads().submit(os.getpid).result(timeout=10) != os.getpid())
+            os._exit(priority._lowered_threads().submit(os.getpid).result(timeout=10) != os.getpid())
         finally:
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
