@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -46,7 +47,8 @@ def _wait(helping: list[Future[None]]) -> None:
 
 def _give_way() -> None:
     """Lower the priority of the calling thread for the rest of its life: the system lets nobody raise it again."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    with contextlib.suppress(OSError):  # a sandbox may forbid it: then the thread does its work as it is
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 @cache

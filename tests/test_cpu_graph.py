@@ -200,6 +200,19 @@ def test_in_a_server_the_threads_of_a_network_give_way_and_say_the_same_bits(cou
     assert torch.equal(found, expected)
 
 
+def test_a_sandbox_that_forbids_it_keeps_nobody_from_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refuse, raising=False)
+    monkeypatch.setattr(priority, "_lowered_threads", priority._lowered_threads.__wrapped__)
+    monkeypatch.setattr(priority, "_networks_give_way", threading.Event())
+    priority.let_networks_give_way()
+    done: list[int] = []
+    priority.share_out(lambda: done.append(1), 3)
+    assert done == [1, 1, 1]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only there threads give way")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own() -> None:
