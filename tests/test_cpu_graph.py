@@ -205,7 +205,8 @@ def test_a_sandbox_that_forbids_it_keeps_nobody_from_sampling(monkeypatch: pytes
         raise PermissionError(1, "not permitted")
 
     monkeypatch.setattr(os, "setpriority", refuse, raising=False)
-    monkeypatch.setattr(priority, "_lowered_threads", priority._lowered_threads.__wrapped__)
+    pool = priority._lowered_threads.__wrapped__()
+    monkeypatch.setattr(priority, "_lowered_threads", lambda: pool)
     monkeypatch.setattr(priority, "_networks_give_way", threading.Event())
     priority.let_networks_give_way()
     done: list[int] = []
