@@ -16,6 +16,7 @@ from training import cost
 from training.config import make_config
 from training.cost import matmul_rate, network_cost, utilisation, utilisation_meter
 from training.model import build_unet, count_parameters
+from training.optimizer import make_optimizer
 
 SHAPES: dict[str, dict[str, Any]] = {
     "gray": {"resolution": 8, "block_out_channels": (8, 16), "attention_levels": (), "attention_head_dim": 8, "norm_num_groups": 4},
@@ -86,13 +87,14 @@ def test_activations_are_what_a_real_network_keeps_for_its_backward_pass(unet: U
     assert found.copy_bytes == pytest.approx(converted if mixed_precision == "bf16" else 0, rel=0.05, abs=2000)
 
 
-def test_memory_of_weights_and_moments_is_what_the_optimizer_and_the_averages_hold(unet: UNet2DModel) -> None:
-    optimizer = torch.optim.AdamW(unet.parameters())
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_memory_of_weights_and_moments_is_what_the_optimizer_and_the_averages_hold(kind: str, unet: UNet2DModel) -> None:
+    optimizer = make_optimizer(make_config({"optimizer": kind}), unet)
     unet(*inputs(unet, 1)).sample.mean().backward()
     optimizer.step()
-    memory = network_cost(unet).memory(batch_size=7)
+    memory = network_cost(unet).memory(batch_size=7, optimizer=kind)
     moments = sum(x.nbytes for state in optimizer.state.values() for name, x in state.items() if name != "step")
-    assert memory["AdamW's moments"] == moments
+    assert memory["moments"] == moments
     assert memory["averaged weights"] == sum(x.nbytes for x in EMAModel(unet.parameters()).shadow_params)
     assert memory["gradients"] == sum(parameter.grad.nbytes for parameter in unet.parameters() if parameter.grad is not None)
     assert memory["weights"] == sum(parameter.nbytes for parameter in unet.parameters())

@@ -56,8 +56,9 @@ def test_a_resumed_run_ends_in_the_same_bits(finished: Path, pictures: Path, tmp
         {"channels_last": True, "weight_decay": 0.1},
         {"variance": "learned_range", "timestep_sampling": "loss_aware", "num_train_timesteps": 8, "batch_size": 40},
         {"gradient_accumulation_steps": 3, "mixed_precision": "bf16", "eval_images": 2, "eval_terms": 3, "eval_every": 60},
+        {"optimizer": "muon", "learning_rate": 1e-2, "channels_last": True},
     ],
-    ids=["dropout", "channels_last", "loss_aware", "accumulation"],
+    ids=["dropout", "channels_last", "loss_aware", "accumulation", "muon"],
 )
 def test_so_does_every_kind_of_run(changes: dict[str, Any], pictures: Path, tmp_path: Path) -> None:
     settings = {"train_images": 600, "checkpoint_every": 300, **changes}
@@ -228,3 +229,11 @@ def test_what_a_stream_holds_out_may_not_change(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="that would be another run"):
             check_options(plain(before), make_config({"streaming": True, **changes}), print)
         check_options(plain(make_config({})), make_config(changes), print)
+
+
+def test_an_option_that_a_checkpoint_does_not_know_was_as_it_is_by_default() -> None:
+    before = plain(make_config({}))
+    del before["optimizer"]
+    check_options(before, make_config({"optimizer": "adamw"}), print)
+    with pytest.raises(ConfigError, match="optimizer = muon instead of adamw: that would be another run"):
+        check_options(before, make_config({"optimizer": "muon"}), print)

@@ -66,6 +66,7 @@ def test_the_model_holds_the_averaged_weights_and_training_goes_on_with_the_othe
         {"prediction_type": "sample", "timestep_sampling": "uniform", "channels": 4, "flip": True, "crop": "random"},
         {"variance": "learned_range", "timestep_sampling": "loss_aware", "gradient_accumulation_steps": 2, "batch_size": 5, "dropout": 0.1},
         {"mixed_precision": "bf16", "lr_schedule": "cosine", "adam_beta1": 0.8, "weight_decay": 0.01},
+        {"optimizer": "muon", "learning_rate": 1e-2, "weight_decay": 0.01},
     ],
     ids=lambda changes: next(iter(changes.values())),
 )

@@ -92,6 +92,7 @@ class TrainConfig:
     )
     batch_size: int = option(64, "images in one forward pass of each process", above=0)
     gradient_accumulation_steps: int = option(1, "forward and backward passes for one step of the optimizer", above=0)
+    optimizer: Literal["adamw", "muon"] = option("adamw", "'muon': orthogonalised updates of the inner layers; it wants a higher learning rate, 1e-2")
     learning_rate: float = option(2e-3, "highest learning rate", above=0)
     lr_schedule: Literal["linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup"] = option(
         "linear", "how it changes after the warm-up, in diffusers' words; 'constant' has no warm-up"
@@ -99,7 +100,7 @@ class TrainConfig:
     lr_warmup_steps: int = option(100, "steps in which it rises from zero", at_least=0)
     adam_beta1: float = option(0.9, "horizon of Adam's first moment", at_least=0, below=1)
     adam_beta2: float = option(0.99, "horizon of Adam's second moment; short, since the run is short", at_least=0, below=1)
-    weight_decay: float = option(0.0, "AdamW's weight decay", at_least=0)
+    weight_decay: float = option(0.0, "decoupled weight decay", at_least=0)
     max_grad_norm: float = option(1.0, "gradients are scaled down to this norm", above=0)
     ema_decay: float = option(0.998, "decay of the averaged weights, which are the ones kept; it warms up from zero", at_least=0, below=1)
 

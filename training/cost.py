@@ -14,6 +14,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from training.optimizer import inner_matrices
+
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What the matrix products of a run are computed in, by the names of mixed_precision."""
 
@@ -51,6 +53,7 @@ class Cost:
         forward_flops: of one image, multiply and add counted apart; matrix products, convolutions and attention, as is usual.
         activation_bytes: what the forward pass of one image keeps for the backward pass.
         copy_bytes: the weights once more in the low precision that they are computed in, whatever the batch.
+        inner: those of the parameters that Muon moves.
     """
 
     layers: tuple[Layer, ...]
@@ -58,23 +61,25 @@ class Cost:
     forward_flops: int
     activation_bytes: int
     copy_bytes: int
+    inner: int
 
     @property
     def training_flops(self) -> int:
         """FLOPs to learn from one image."""
         return TRAINING_FORWARDS * self.forward_flops
 
-    def memory(self, batch_size: int, processes: int = 1) -> dict[str, int]:
+    def memory(self, batch_size: int, processes: int = 1, optimizer: str = "adamw") -> dict[str, int]:
         """Bytes by what they hold, in one process at the largest; temporary buffers and the program itself come on top.
 
         Args:
             batch_size: images in one forward pass; processes: several hold their gradients once more to add them up.
+            optimizer: "adamw", with two moments of every weight, or "muon", with one of the inner matrices.
         """
         weights = self.parameters * FLOAT32
         return {
             "weights": weights,
             "gradients": weights * (2 if processes > 1 else 1),
-            "AdamW's moments": 2 * weights,
+            "moments": 2 * weights - (self.inner * FLOAT32 if optimizer == "muon" else 0),
             "averaged weights": weights,
             "weights in low precision": self.copy_bytes,
             "activations": batch_size * self.activation_bytes,
@@ -98,7 +103,8 @@ def network_cost(unet: UNet2DModel, mixed_precision: str = "no") -> Cost:
         Layer(name, shapes.get(name, ()), _parameters(module), flops.get(f"{type(network).__name__}.{name}", 0)) for name, module in _parts(network)
     )
     # Below float32 the weights are converted once a step, and the converted ones kept for the backward pass.
-    return Cost(layers, _parameters(network), counter.get_total_flops() // 4, per_image, max(0, few - 2 * per_image))
+    inner = sum(weight.numel() for weight in inner_matrices(network))
+    return Cost(layers, _parameters(network), counter.get_total_flops() // 4, per_image, max(0, few - 2 * per_image), inner)
 
 
 @functools.cache

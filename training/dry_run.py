@@ -28,6 +28,7 @@ from training.evaluate import EvaluationSettings
 from training.loop.processes import start_processes
 from training.loop.trackers import check_trackers
 from training.model import build_scheduler, build_unet
+from training.optimizer import make_optimizer
 from training.timesteps import HISTORY
 
 if sys.platform != "win32":
@@ -68,7 +69,7 @@ def report(config: TrainConfig) -> str:
     unet = build_unet(config)
     cost = network_cost(unet, accelerator.mixed_precision)
     rate = accelerator.num_processes * matmul_rate(accelerator.device, DTYPES[accelerator.mixed_precision])
-    memory = cost.memory(config.batch_size, accelerator.num_processes)
+    memory = cost.memory(config.batch_size, accelerator.num_processes, config.optimizer)
     fits = sum(memory.values()) <= _free_memory(accelerator)
     speed = _measured(config, unet, cost, accelerator, rate) if fits else None
     if speed is None:
@@ -186,7 +187,7 @@ def _step_seconds(config: TrainConfig, unet: UNet2DModel, accelerator: Accelerat
     """The median of real steps, which learn to return noise from noise."""
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     unet = unet.to(accelerator.device, memory_format=layout).train()
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=config.learning_rate, fused=True)
+    optimizer = make_optimizer(config, unet)
     averages = EMAModel(unet.parameters(), decay=config.ema_decay, foreach=True)
     generator = torch.Generator().manual_seed(config.seed)
     x_t = torch.randn(images, config.channels, config.resolution, config.resolution, generator=generator).to(accelerator.device, memory_format=layout)

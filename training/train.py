@@ -47,6 +47,7 @@ from training.loop.trackers import check_trackers, finish_trackers
 from training.loop.watch import Diverged, Watch
 from training.model import build_scheduler, build_unet
 from training.objective import Objective
+from training.optimizer import make_optimizer
 from training.publishing.commit import HubError
 from training.timesteps import make_sampler
 
@@ -80,9 +81,7 @@ class Trainer:
 
         if config.channels_last:
             unet = unet.to(memory_format=torch.channels_last)
-        betas = (config.adam_beta1, config.adam_beta2)
-        optimizer = torch.optim.AdamW(unet.parameters(), lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay, fused=True)
-        self.network, self.optimizer = accelerator.prepare(unet, optimizer)
+        self.network, self.optimizer = accelerator.prepare(unet, make_optimizer(config, unet))
         self.unet = accelerator.unwrap_model(self.network, keep_torch_compile=False)  # accelerate's own settings may compile it too
         if config.compile:
             self.network = torch.compile(self.network)

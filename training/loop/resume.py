@@ -101,8 +101,9 @@ def check_options(saved: dict[str, Any], config: TrainConfig, say: Callable[[str
         ConfigError: an option that makes it another run.
     """
     now = plain(config)
+    saved = {**plain(TrainConfig()), **saved}  # what was no option yet was as it is by default
     free = [name for name in FREE if not (config.streaming and name in TAKEN_OUT)]
-    changed = {name: (saved[name], value) for name, value in now.items() if name in saved and saved[name] != value and name not in free}
+    changed = {name: (saved[name], value) for name, value in now.items() if saved[name] != value and name not in free}
     refused = {name: pair for name, pair in changed.items() if name not in OTHER_BITS}
     if refused:
         raise ConfigError(

@@ -20,6 +20,8 @@ from training.machine import describe
 from training.publishing.card_figures import TASK, figures_table, results, slug
 from training.publishing.credits import credit_of
 
+OPTIMIZERS = {"adamw": "AdamW", "muon": "Muon (the first and the last layer, biases and norms: AdamW)"}
+
 
 def command() -> str:
     """How this process was started, as someone else would type it: no absolute paths."""
@@ -185,8 +187,8 @@ def _design(config: TrainConfig) -> dict[str, str]:
         "reverse variance": "learned, between beta_tilde and beta (`learned_range`)" if learned else "fixed, beta_tilde (`fixed_small`)",
         "loss": f"mean squared error{hybrid}{weights}",
         "timesteps": f"drawn {config.timestep_sampling.replace('_', '-')}",
-        "optimizer": f"AdamW, learning rate {config.learning_rate:g}, {config.lr_schedule} schedule{warm_up}, betas {config.adam_beta1:g} and "
-        f"{config.adam_beta2:g}, weight decay {config.weight_decay:g}, gradient norm at most {config.max_grad_norm:g}",
+        "optimizer": f"{OPTIMIZERS[config.optimizer]}, learning rate {config.learning_rate:g}, {config.lr_schedule} schedule{warm_up}, AdamW's betas "
+        f"{config.adam_beta1:g} and {config.adam_beta2:g}, weight decay {config.weight_decay:g}, gradient norm at most {config.max_grad_norm:g}",
         "regularisation": f"dropout {config.dropout:g}, EMA {config.ema_decay:g} with warm-up",
         "seed": f"{config.seed}",
     }
