@@ -55,6 +55,22 @@ def bridge_noise(schedule: NoiseSchedule, t: int, s: int, draw: Callable[[], Ten
     return noise
 
 
+def path_noise(schedule: NoiseSchedule, draw: Callable[[], Tensor]) -> Callable[[int, int], Tensor]:
+    """One noise for chains of every length, to be asked for their steps t -> s in turn from t = T - 1 on.
+
+    Args:
+        schedule, draw: as in `bridge_noise`; `draw` is called T times in all, whatever the chain.
+    Returns:
+        a function of (t, s): standard Gaussian noise, independent between the steps of one chain; 0 where s is clean data.
+    """
+
+    def between(t: int, s: int) -> Tensor:
+        noise = bridge_noise(schedule, t, s, draw)
+        return noise if s < 0 else noise / float(beta_tilde(schedule.alpha_bar_at(t), schedule.alpha_bar_at(s)).sqrt())
+
+    return between
+
+
 def coupled_sample(
     denoiser: Denoiser,
     shape: tuple[int, int, int],

@@ -1,9 +1,9 @@
-"""Samplers by name: the ancestral chain with each variance and spacing, and diffusers' own DDIM and DPM-Solver++ as they come."""
+"""Samplers by name: the ancestral chain with each variance and spacing, and diffusers' own DDIM and DPM-Solver++ with and without noise."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ class Sampler:
     """One way to draw images from a denoiser.
 
     words: for a table; variance: of the ancestral chain, None where the chain is no sampler of p_theta and has no bound; spacing: of its steps;
-    stock: the class of diffusers that it is, None for the ancestral chain.
+    stock: the class of diffusers that it is, None for the ancestral chain; algorithm: its `algorithm_type`, None as it comes.
     """
 
     name: str
@@ -29,6 +29,12 @@ class Sampler:
     variance: str | None
     spacing: str
     stock: str | None = None
+    algorithm: str | None = None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it draws noise on its way; the others are functions of x_T."""
+        return self.stock is None or (self.algorithm or "").startswith("sde")
 
     @property
     def needs_table(self) -> bool:
@@ -60,7 +66,7 @@ class Sampler:
             table = denoiser.posterior_variance
             made = NotesDDPMScheduler(**common, variance_type=self.variance, posterior_variance=None if table is None else table.tolist())
         else:
-            made = getattr(diffusers, self.stock)(**common)
+            made = getattr(diffusers, self.stock)(**common, **({"algorithm_type": self.algorithm} if self.algorithm else {}))
         made.set_timesteps(num_steps)
         return made
 
@@ -75,6 +81,8 @@ SAMPLERS = {
         Sampler("ddpm-analytic-optimal", "DDPM, variance analytic, optimal steps", "analytic", "optimal"),
         Sampler("ddim", "DDIM (diffusers)", None, "trailing", "DDIMScheduler"),
         Sampler("dpm-solver++", "DPM-Solver++ 2M (diffusers)", None, "trailing", "DPMSolverMultistepScheduler"),
+        # Its step of first order is the ancestral one with beta_tilde; the second order adds what the last two x_0_hat tell of the next.
+        Sampler("sde-dpm-solver++", "SDE-DPM-Solver++ 2M (diffusers)", None, "trailing", "DPMSolverMultistepScheduler", "sde-dpmsolver++"),
     )
 }
 
@@ -91,12 +99,15 @@ class SamplerStep:
     x_prev: Tensor
 
 
-def walk(denoiser: Denoiser, x_T: Tensor, sampler: Sampler, num_steps: int, noise: Generator | list[Generator]) -> Iterator[SamplerStep]:
+def walk(
+    denoiser: Denoiser, x_T: Tensor, sampler: Sampler, num_steps: int, noise: Generator | list[Generator] | Callable[[int, int], Tensor]
+) -> Iterator[SamplerStep]:
     """Take a batch from noise to images, yielding every step; closing the generator stops the work.
 
     Args:
         denoiser: in eval mode; x_T: (B, C, H, W) on its device, standard Gaussian noise.
-        noise: what the ancestral chain draws from on its way, one generator or one for each image. The others are functions of x_T.
+        noise: what a random sampler draws from on its way: one generator, one for each image, or the noise of a step t -> s itself as a function of
+            (t, s), such as `coupling.path_noise`; s = -1 is clean data. Other samplers are functions of x_T.
     Yields:
         SamplerStep, the last one's x_prev are the images.
     Raises:
@@ -104,11 +115,13 @@ def walk(denoiser: Denoiser, x_T: Tensor, sampler: Sampler, num_steps: int, nois
     """
     scheduler = sampler.scheduler(denoiser, num_steps)
     x, total = x_T, len(scheduler.timesteps)
-    drawing = {"generator": noise} if sampler.stock is None else {}
-    for index, t in enumerate(scheduler.timesteps):
+    for index, (t, s) in enumerate(zip(scheduler.timesteps, [*scheduler.timesteps.tolist()[1:], -1])):
         # Not around the yield: inference mode belongs to a thread, and would stay on in the consumer's code between two steps.
         with torch.inference_mode():
             output = denoiser.network(x, t.to(x.device).expand(len(x)))
+            drawing: dict[str, Any] = {}
+            if sampler.is_random:
+                drawing = {"variance_noise": noise(int(t), s).to(x)} if callable(noise) else {"generator": noise}
             x_prev = scheduler.step(output, t, x, return_dict=False, **drawing)[0]
         if index == total - 1:
             check_finite(x_prev, "error.image.sample_not_finite")

@@ -1,4 +1,4 @@
-"""Lab "samplers": rows that begin from one x_T, each what its own library makes of it, and what is said when a row cannot be."""
+"""Lab "samplers": rows that begin from one noise, each what its own library makes of it, and what is said when a row cannot be."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
 from ddpm_space import analytic, models
+from ddpm_space.coupling import coupled_sample
 from ddpm_space.images import to_uint8
 from ddpm_space.sampling import SamplingSettings, image_generator, sample
+from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.labs import samplers
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.widgets import encode, streamed
 
-GOOD = {"ddpm": True, "ddim": True, "dpm": True, "steps": "10", "images": 3, "seed": 4}
+GOOD = {"ddpm": True, "sde": True, "ddim": True, "dpm": True, "steps": "10", "images": 3, "seed": 4}
 
 
 def unpack(packed: dict) -> np.ndarray:
@@ -48,10 +50,10 @@ def stock(folder: Path, kind: type, steps: int) -> np.ndarray:
 
 def test_every_row_is_what_its_own_sampler_makes(tiny_pipeline: Path) -> None:
     last = last_of(tiny_pipeline)
-    assert [(row["sampler"], row["steps"], row["calls"]) for row in last["rows"]] == [("ddpm", 10, 10), ("ddim", 10, 10), ("dpm", 10, 10)]
+    assert [(row["sampler"], row["steps"], row["calls"]) for row in last["rows"]] == [(name, 10, 10) for name in ("ddpm", "sde", "ddim", "dpm")]
     model = models.load(tiny_pipeline)
-    *_, frame = sample(model.denoiser, model.shape, SamplingSettings(3, 10, "trailing", "fixed_small", True, 4, 50))
-    ddpm, ddim, dpm = (unpack(row["pictures"]) for row in last["rows"])
+    *_, frame = coupled_sample(model.denoiser, model.shape, 10, num_images=3, seed=4, clip=True)
+    ddpm, _, ddim, dpm = (unpack(row["pictures"]) for row in last["rows"])
     assert np.abs(ddpm - to_uint8(frame.x_prev)).max() <= 1
     assert np.abs(ddim - stock(tiny_pipeline, DDIMScheduler, 10)).max() <= 1
     assert np.abs(dpm - stock(tiny_pipeline, DPMSolverMultistepScheduler, 10)).max() <= 1
@@ -62,8 +64,12 @@ def test_rows_come_one_by_one_and_the_whole_chain_last(tiny_pipeline: Path, monk
     monkeypatch.setattr(samplers, "FRAME_SECONDS", 0)
     payloads = list(samplers.run(ModelSlot(str(tiny_pipeline)), Asked({**GOOD, "whole": True})))
     counts = [len(payload["rows"]) for payload in payloads]
-    assert counts == sorted(counts) and counts[-1] == 4 and [payload.get("done", False) for payload in payloads].count(True) == 1
-    assert (payloads[-1]["rows"][-1]["sampler"], payloads[-1]["rows"][-1]["steps"]) == ("ddpm", 50)
+    assert counts == sorted(counts) and counts[-1] == 5 and [payload.get("done", False) for payload in payloads].count(True) == 1
+    whole = payloads[-1]["rows"][-1]
+    assert (whole["sampler"], whole["steps"]) == ("ddpm", 50)
+    model = models.load(tiny_pipeline)
+    *_, frame = sample(model.denoiser, model.shape, SamplingSettings(3, 50, "trailing", "fixed_small", True, 4, 50))
+    assert np.abs(unpack(whole["pictures"]) - to_uint8(frame.x_prev)).max() <= 1, "the film of this seed"
     assert [(payload["now"]["sampler"], payload["now"]["index"]) for payload in payloads if payload["now"]][:9] == [("ddpm", i) for i in range(9)]
 
 
@@ -82,7 +88,7 @@ def test_deterministic_samplers_follow_one_path(gaussian_on: Callable, tiny_pipe
     end = to_uint8(world.mean + world.std * standing)
 
     def off(steps: str) -> list[float]:
-        *_, last = samplers.run(Exact("exact"), Asked({**GOOD, "ddpm": False, "steps": steps}))
+        *_, last = samplers.run(Exact("exact"), Asked({**GOOD, "ddpm": False, "sde": False, "steps": steps}))
         return [float(np.abs(unpack(row["pictures"]) - np.asarray(end).astype(int)).mean()) for row in last["rows"]]
 
     # In grey levels; the second is of second order.
@@ -90,13 +96,32 @@ def test_deterministic_samplers_follow_one_path(gaussian_on: Callable, tiny_pipe
     assert min(few) > 5 and many[0] < 2 and some[1] < 1 and many[1] < 0.2, (few, some, many)
 
 
+def test_rows_that_add_noise_near_the_row_of_all_steps(gaussian_on: Callable, tiny_pipeline: Path) -> None:
+    """Gaussian data: the network's answer is exact, so that only the steps' length tells rows of one noise apart."""
+    loaded = models.load(tiny_pipeline)
+    world = gaussian_on(NoiseSchedule.linear(1000))
+
+    class Exact(ModelSlot):
+        def get(self, asked: Asked | None = None):
+            return replace(loaded, denoiser=world.denoiser)
+
+    def off(steps: str) -> list[float]:
+        *_, last = samplers.run(Exact("exact"), Asked({**GOOD, "ddim": False, "dpm": False, "whole": True, "steps": steps}))
+        ddpm, sde, whole = (unpack(row["pictures"]) for row in last["rows"])
+        return [float(np.abs(row - whole).mean()) for row in (ddpm, sde)]
+
+    # In grey levels. The noise inside a long step is what both miss, whatever their order.
+    few, many = off("5"), off("50")
+    assert all(0 < after < before / 2 for before, after in zip(few, many)), (few, many)
+
+
 def test_without_a_table_its_row_is_left_out_by_name(tiny_pipeline: Path) -> None:
     last = last_of(tiny_pipeline, analytic=True)
-    assert last["left_out"] == ["analytic"] and [row["sampler"] for row in last["rows"]] == ["ddpm", "ddim", "dpm"]
-    alone = last_of(tiny_pipeline, ddpm=False, ddim=False, dpm=False, analytic=True)
+    assert last["left_out"] == ["analytic"] and [row["sampler"] for row in last["rows"]] == ["ddpm", "sde", "ddim", "dpm"]
+    alone = last_of(tiny_pipeline, ddpm=False, sde=False, ddim=False, dpm=False, analytic=True)
     assert alone["rows"] == [] and alone["left_out"] == ["analytic"]
     (tiny_pipeline / "scheduler" / analytic.FILE).write_text(json.dumps({"posterior_variance": np.linspace(0.001, 0.8, 50).tolist(), "images": 2}))
-    assert [row["sampler"] for row in last_of(tiny_pipeline, analytic=True)["rows"]] == ["ddpm", "analytic", "ddim", "dpm"]
+    assert [row["sampler"] for row in last_of(tiny_pipeline, analytic=True)["rows"]] == ["ddpm", "analytic", "sde", "ddim", "dpm"]
 
 
 def test_a_run_that_takes_too_long_keeps_its_rows(tiny_pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +133,7 @@ def test_a_run_that_takes_too_long_keeps_its_rows(tiny_pipeline: Path, monkeypat
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"ddpm": False, "ddim": False, "dpm": False}, "error.samplers.none"),
+        ({"ddpm": False, "sde": False, "ddim": False, "dpm": False}, "error.samplers.none"),
         ({"images": 9}, "error.form.whole_number"),
         ({"steps": "7"}, "error.form.choice"),
         ({"seed": -1}, "error.form.whole_number"),

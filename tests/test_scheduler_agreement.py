@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 from diffusers.schedulers import scheduling_ddpm
 from torch import Tensor
 
@@ -133,6 +133,24 @@ def test_a_whole_chain_does_not_drift(config: dict[str, Any]) -> None:
         left = ours.step(_network(left, t, "fixed"), t, left, generators[0]).prev_sample
         right = double.step(_network(right, t, "fixed"), t, right, generators[1]).prev_sample
     assert error(left, right) < 1e-6
+
+
+@pytest.mark.parametrize("prediction_type", PREDICTIONS)
+def test_the_ancestral_step_is_the_first_order_of_a_stochastic_solver(prediction_type: str) -> None:
+    """Lu 2022 derives SDE-DPM-Solver++ from the reverse SDE, in log SNR; its first order is q(x_s | x_t, x_0_hat), beta_tilde and all."""
+    config = {**SHORT, "prediction_type": prediction_type, "timestep_spacing": "trailing"}
+    ours = NotesDDPMScheduler(**config, clip_sample=False)
+    stock = DPMSolverMultistepScheduler(**config, algorithm_type="sde-dpmsolver++", solver_order=1)
+    ours.set_timesteps(12)
+    stock.set_timesteps(12)
+    assert ours.timesteps.tolist() == stock.timesteps.tolist()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 1, 8, 8, generator=generator)
+    for t in ours.timesteps:
+        noise = torch.randn(x.shape, generator=generator)
+        output = torch.tanh(x * 1.3 + 0.1)
+        x, theirs = (each.step(output, t, x, variance_noise=noise).prev_sample for each in (ours, stock))
+        assert float((x - theirs).abs().max()) < 2e-4 * float(x.abs().max())
 
 
 @pytest.mark.parametrize("method", ["add_noise", "get_velocity"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 import types
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 from training.classifier import CLASSIFIERS, NUM_FEATURES
 from training.config import FEATURES, ConfigError
 from training.evaluation import frechet
-from training.evaluation.frechet import Reference, chosen_features, load_features
+from training.evaluation.frechet import Reference, chosen_features, jackknife_error, load_features
 
 GRAY = (1, 28, 28)
 
@@ -55,7 +56,8 @@ def test_a_reference_can_be_asked_again_and_large_ones_come_in_parts() -> None:
     assert first.value == pytest.approx(3.0, rel=1e-6) and first.reference == 12_000
 
 
-def test_the_error_bar_is_the_spread_of_the_distance_over_draws() -> None:
+def test_the_error_bar_is_the_spread_of_the_distance_over_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frechet, "GROUPS", 10)  # quicker
     generator = torch.Generator().manual_seed(4)
     reference = Reference(cloud(500, 4))
     scale = torch.tensor([1.5, 1.0, 0.5, 2.0]).double()
@@ -63,6 +65,26 @@ def test_the_error_bar_is_the_spread_of_the_distance_over_draws() -> None:
     values, errors = (torch.tensor([getattr(one, name) for one in found]) for name in ("value", "error"))
     # The standard deviation of 150 values is known to 6 %; the jackknife of 10 groups has a bias of a few per cent of its own.
     assert float(errors.square().mean().sqrt()) == pytest.approx(float(values.std()), rel=0.2)
+
+
+def test_the_error_of_a_difference_knows_what_two_sets_have_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frechet, "GROUPS", 10)
+    generator = torch.Generator().manual_seed(5)
+    reference = Reference(cloud(500, 4))
+    scale = torch.tensor([1.5, 1.0, 0.5, 2.0]).double()
+    differences, errors, apart = [], [], []
+    for _ in range(100):
+        x = torch.randn(200, 4, generator=generator, dtype=torch.float64)
+        y = 0.95 * x + 0.1 * torch.randn(200, 4, generator=generator, dtype=torch.float64)
+        a, b = x * scale + 0.5, y * scale + 0.4
+        left = [reference.left_out(one) for one in (a, b)]
+        found = [reference.distance(one, out) for one, out in zip((a, b), left)]
+        differences.append(found[0].value - found[1].value)
+        errors.append(jackknife_error([p - q for p, q in zip(*left)]))
+        apart.append(math.hypot(found[0].error, found[1].error))
+    spread = float(torch.tensor(differences).std())
+    assert float(torch.tensor(errors).square().mean().sqrt()) == pytest.approx(spread, rel=0.25)
+    assert float(torch.tensor(apart).mean()) > 3 * spread
 
 
 def test_too_few_images_for_a_covariance_are_refused() -> None:

@@ -14,10 +14,11 @@ import torch
 from diffusers import DDPMScheduler
 
 from ddpm_space import analytic
+from ddpm_space.coupling import path_noise
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import quantize
 from ddpm_space.models import BUNDLED_FOLDER, load
-from ddpm_space.samplers import SAMPLERS
+from ddpm_space.samplers import SAMPLERS, walk
 from ddpm_space.sampling import SettingsError
 from ddpm_space.schedule import NoiseSchedule
 from training import posterior_variance, quality
@@ -130,7 +131,9 @@ def toy(T: int = 50) -> Denoiser:
 def test_the_ancestral_sampler_is_stock_ddpm() -> None:
     """diffusers' own DDPMScheduler, with the same noise from the same generator."""
     denoiser = toy()
-    ours = draw_chunk(denoiser, (1, 4, 4), SAMPLERS["ddpm-large"], 10, 6, seed=3, number=2)
+    generator = torch.Generator().manual_seed(3 * 1_000_003 + 2)
+    *_, last = walk(denoiser, torch.randn((6, 1, 4, 4), generator=generator), SAMPLERS["ddpm-large"], 10, generator)
+    ours = quantize(last.x_prev)
     stock = DDPMScheduler(50, trained_betas=denoiser.schedule.beta.numpy(), variance_type="fixed_large", timestep_spacing="trailing")
     stock.set_timesteps(10)
     generator = torch.Generator().manual_seed(3 * 1_000_003 + 2)
@@ -158,6 +161,43 @@ def test_every_sampler_draws_the_same_again_and_begins_from_the_same_noise(name:
     assert torch.equal(seen[0], torch.randn((3, 1, 4, 4), generator=torch.Generator().manual_seed(1)))
 
 
+def still() -> Denoiser:
+    """A network that sees the same picture wherever it looks: every step of a chain is then exact, however long."""
+    x_0 = torch.linspace(-0.9, 0.9, 16).reshape(1, 1, 4, 4)
+    return Denoiser(lambda x, t: x_0.expand_as(x), "sample", NoiseSchedule.cosine(50), None, toy().posterior_variance)
+
+
+def inside(name: str, steps: int, noise: Any) -> torch.Tensor:
+    """x_s at s = 9, which the chains of 5, 10 and 50 steps all visit."""
+    generator = torch.Generator().manual_seed(1)
+    x_T = torch.randn((300, 1, 4, 4), generator=generator)
+    steps_taken = walk(still(), x_T, SAMPLERS[name], steps, noise(generator))
+    return next(step.x_t for step in steps_taken if step.t == 9)
+
+
+def path(generator: torch.Generator) -> Any:
+    return path_noise(still().schedule, lambda: torch.randn((300, 1, 4, 4), generator=generator))
+
+
+@pytest.mark.parametrize("name", ["ddpm-small", "sde-dpm-solver++"])
+def test_chains_of_every_length_share_their_noise(name: str) -> None:
+    """diffusers' SDE-DPM-Solver++ of a picture that stands still is the ancestral chain with beta_tilde, whose steps compose exactly."""
+    whole = inside("ddpm-small", 50, path)
+    for steps in (5, 10):
+        assert float((inside(name, steps, path) - whole).abs().max()) < 1e-4
+        assert float((inside(name, steps, lambda generator: generator) - whole).abs().mean()) > 0.05, "noise of its own leads elsewhere"
+
+
+def test_the_shared_noise_is_standard_gaussian_and_new_in_every_step() -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = path_noise(NoiseSchedule.cosine(50), lambda: torch.randn(20_000, generator=generator))
+    drawn = torch.stack([noise(t, s) for t, s in ((49, 30), (30, 29), (29, 3), (3, 0))])
+    assert not noise(0, -1).any(), "clean data gets none"
+    # Of 20,000 values: mean, variance and the correlations of two steps are off by less than 4.5 standard errors.
+    assert float(drawn.mean(1).abs().max()) < 4.5 / math.sqrt(20_000)
+    assert float((torch.cov(drawn) - torch.eye(4)).abs().max()) < 4.5 * math.sqrt(2 / 20_000)
+
+
 @pytest.mark.parametrize("name", [name for name, sampler in SAMPLERS.items() if sampler.needs_table])
 def test_a_sampler_asks_for_the_table(name: str) -> None:
     bare = Denoiser(toy().network, "epsilon", toy().schedule)
@@ -168,9 +208,11 @@ def test_a_sampler_asks_for_the_table(name: str) -> None:
 
 
 def written(folder: Path, sampler: str, steps: int, seed: int, value: float, error: float, kind: str = "samples") -> None:
+    """A cell of two groups of images, the second of which is further by the error: half their difference is the jackknife's error of two."""
     content = {
         **{"kind": kind, "sampler": sampler, "steps": steps, "seed": seed, "weights_sha256": "abc", "n": 2000, "features": "some"},
         **{"distance": "Fréchet distance", "frechet": {"value": value, "error": error}, "recognised": 0.5},
+        "left_out": [value - error, value + error],
     }
     (folder / "cells").mkdir(exist_ok=True)
     (folder / "cells" / f"{sampler}{steps}{seed}.json").write_text(json.dumps(content), encoding="utf-8")
@@ -181,14 +223,20 @@ def test_the_report_averages_and_says_what_is_near(tmp_path: Path) -> None:
     written(tmp_path, "ddpm-small", 1000, 0, 1.0, 0.02)
     for seed, value in enumerate((1.05, 1.15, 1.1)):
         written(tmp_path, "ddim", 20, seed, value, 0.03)
-    written(tmp_path, "dpm-solver++", 20, 0, 1.15, 0.03)
+    written(tmp_path, "dpm-solver++", 20, 0, 1.15, -0.03)
+    written(tmp_path, "sde-dpm-solver++", 20, 0, 1.17, 0.03)
+    written(tmp_path, "sde-dpm-solver++", 10, 1, 1.17, 0.03)
     findings = Findings(tmp_path)
     mean = findings.mean("samples", "ddim", 20)
     assert mean is not None and mean.value == pytest.approx(1.1) and mean.error == pytest.approx(0.03 / math.sqrt(3)) and mean.seeds == 3
-    # 1.1 - 1.0 + 1.96 x 0.0265 = 0.152 <= 0.2; 0.15 + 1.96 x 0.0361 = 0.221 > 0.2
+    assert findings.above_whole("ddim", 20) == pytest.approx((0.05, 0.01)), "of the seed that both have"
+    assert findings.above_whole("ddpm-small", 1000) is None
     table = as_table(findings)
-    assert "| DDIM (diffusers) | 20 | 1.10 ± 0.02 | 3 | yes | 50.0% |" in table
-    assert "| DPM-Solver++ 2M (diffusers) | 20 | 1.15 ± 0.03 | 1 | no | 50.0% |" in table
+    assert "| DDIM (diffusers) | 20 | 1.10 ± 0.02 | 3 | +0.05 ± 0.01 | yes | 50.0% |" in table
+    # What chance does to both is not in the difference: 0.17 + 1.96 x 0.01 < 0.2, but apart 0.17 + 1.96 x 0.036 > 0.2; and 0.15 + 1.96 x 0.05 > 0.2.
+    assert "| SDE-DPM-Solver++ 2M (diffusers) | 20 | 1.17 ± 0.03 | 1 | +0.17 ± 0.01 | yes | 50.0% |" in table
+    assert "| DPM-Solver++ 2M (diffusers) | 20 | 1.15 ± 0.03 | 1 | +0.15 ± 0.05 | no | 50.0% |" in table
+    assert "| SDE-DPM-Solver++ 2M (diffusers) | 10 | 1.17 ± 0.03 | 1 |  |  | 50.0% |" in table, "another seed's noise is not the whole chain's"
     files = write_report(tmp_path)
     assert files[0].read_text(encoding="utf-8") == table
     if len(files) > 1:  # matplotlib is there

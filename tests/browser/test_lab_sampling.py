@@ -132,11 +132,11 @@ def test_samplers_stand_side_by_side(open_page: Callable, lang: str) -> None:
     run(page, "lab-samplers", "samplers.run", lang)
     rows = page.locator("[data-panel=lab-samplers] .count-row")
     found = [(row.get_attribute("data-sampler"), row.get_attribute("data-steps")) for row in rows.all()]
-    assert found == [("ddpm", "10"), ("ddim", "10"), ("dpm", "10")]
-    for name in ("ddpm", "ddim", "dpm"):
+    assert found == [("ddpm", "10"), ("sde", "10"), ("ddim", "10"), ("dpm", "10")]
+    for name in ("ddpm", "sde", "ddim", "dpm"):
         assert exactly(page, f"[data-quantity=calls_{name}_10]") == 10
     assert page.locator("[data-panel=lab-samplers] .warning").inner_text() == text("samplers.left_out", lang), "the tiny model has no table"
-    for name in ("ddpm", "analytic", "ddim", "dpm"):
+    for name in ("ddpm", "analytic", "sde", "ddim", "dpm"):
         page.locator(f"[data-control='samplers.{name}'] input").uncheck()
     press(page, "samplers.run", lang)
     notice = page.locator("[data-panel=lab-samplers] .error-note").first

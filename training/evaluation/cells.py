@@ -188,7 +188,9 @@ class Bench:
 
     def _judged(self, x: Tensor) -> dict[str, Any]:
         features = self.network.features(x)
-        found: dict[str, Any] = {"distance": self.network.distance, "frechet": asdict(self.reference.distance(features))}
+        left_out = self.reference.left_out(features)
+        distance = asdict(self.reference.distance(features, left_out))
+        found: dict[str, Any] = {"distance": self.network.distance, "frechet": distance, "left_out": [float(f"{value:.6g}") for value in left_out]}
         if self.network.classifier is not None:
             with torch.inference_mode():
                 sure = self.network.classifier.to_logits(features.to(self.network.device)).softmax(1).max(1).values

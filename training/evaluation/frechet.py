@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from torch import Tensor
 from training.classifier import CLASSIFIERS, NUM_FEATURES, SHAPE, SmallClassifier, load_classifier
 from training.config import FEATURES, ConfigError
 
-GROUPS = 10
-"""Parts of the samples that are left out in turn, for the error bar."""
+GROUPS = 50
+"""Parts of the samples that are left out in turn, for the error bar, which that many know to a tenth of itself."""
 
 NO_SAMPLES = "no samples (eval_samples = 0 in training, --samples 0 of evaluate.py)"
 """How to do without a distance."""
@@ -63,6 +63,12 @@ class Distance:
 
     def __str__(self) -> str:
         return f"{self.value:.2f} +- {self.error:.2f} (n = {self.n:,} against {self.reference:,})"
+
+
+def jackknife_error(left_out: Sequence[float]) -> float:
+    """The standard error of a statistic by the grouped jackknife, from its values without each of the groups [Efron 1982]."""
+    values = torch.tensor(left_out, dtype=torch.float64)
+    return float(((values - values.mean()).square().sum() * (len(values) - 1) / len(values)).sqrt())
 
 
 def chosen_features(wanted: str, shape: tuple[int, int, int], data_name: str) -> str:
@@ -160,19 +166,25 @@ class Reference:
         for part in features.split(5000):
             self.metric.update(part.double(), real=True)
 
-    def distance(self, features: Tensor) -> Distance:
+    def distance(self, features: Tensor, left_out: Sequence[float] | None = None) -> Distance:
         """Measure other images: |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) between Gaussians fitted to both [Dowson 1982; Heusel 2017].
-
-        The error is the grouped jackknife's: the samples are left out a tenth at a time.
 
         Args:
             features: (n, D), in random order; n above D. The distance shrinks as n grows: compare equal n only.
+            left_out: what `left_out` gave for them, if it is known.
         """
         self._check(len(features))
-        place = torch.arange(len(features)) % GROUPS
-        left_out = torch.tensor([self._value(features[place != group]) for group in range(GROUPS)], dtype=torch.float64)
-        error = float(((left_out - left_out.mean()).square().sum() * (GROUPS - 1) / GROUPS).sqrt())
+        error = jackknife_error(left_out or self.left_out(features))
         return Distance(self._value(features), error, len(features), self.size)
+
+    def left_out(self, features: Tensor) -> list[float]:
+        """The distance without each of GROUPS parts of the images, for the jackknife.
+
+        Two sets whose image i was made from the same noise have that noise in both lists: the error of the difference of their distances is the
+        `jackknife_error` of the lists' differences.
+        """
+        place = torch.arange(len(features)) % GROUPS
+        return [self._value(features[place != group]) for group in range(GROUPS)]
 
     def _value(self, features: Tensor) -> float:
         self.metric.update(features.double(), real=False)

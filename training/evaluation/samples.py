@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ddpm_space.coupling import path_noise
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import grid, quantize
 from ddpm_space.samplers import Sampler, walk
@@ -58,7 +59,9 @@ def draw(
 def draw_chunk(
     denoiser: Denoiser, shape: tuple[int, int, int], sampler: Sampler, num_steps: int, size: int, *, seed: int, number: int, device: str = "cpu"
 ) -> Tensor:
-    """Draw one chunk of images; the chunk `number` of a seed begins from the same noise for every sampler and number of steps.
+    """Draw one chunk of images; the chunk `number` of a seed has the same noise for every sampler and number of steps, x_T and what is added later.
+
+    So two samplers differ by what they are and less by chance, and with the variance beta_tilde a shorter chain follows a longer one's pictures.
 
     Args:
         denoiser: in eval mode, on `device`; shape: (C, H, W); size: how many images.
@@ -69,7 +72,8 @@ def draw_chunk(
     """
     generator = torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
     x_T = torch.randn((size, *shape), generator=generator).to(device)
-    *_, last = walk(denoiser, x_T, sampler, num_steps, generator)
+    noise = path_noise(denoiser.schedule, lambda: torch.randn((size, *shape), generator=generator))
+    *_, last = walk(denoiser, x_T, sampler, num_steps, noise)
     return quantize(last.x_prev.cpu().float())
 
 

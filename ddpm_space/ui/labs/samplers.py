@@ -1,4 +1,4 @@
-"""One x_T through several samplers in the same few steps: the ancestral chain beside diffusers' DDIM and DPM-Solver++ (row N8). Runs the model."""
+"""One noise through several samplers in the same few steps: the ancestral chain beside diffusers' DDIM and DPM-Solver++ (row N8). Runs the model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from ddpm_space import figures
+from ddpm_space.coupling import path_noise
 from ddpm_space.errors import TextError
 from ddpm_space.models import LoadedModel
 from ddpm_space.samplers import SAMPLERS, Sampler, SamplerStep, walk
@@ -18,7 +19,7 @@ from ddpm_space.ui.labs.step_counts import timed
 from ddpm_space.ui.model import ModelSlot
 from ddpm_space.ui.widgets import Payload
 
-OFFERED = {"ddpm": "ddpm-small", "analytic": "ddpm-analytic", "ddim": "ddim", "dpm": "dpm-solver++"}
+OFFERED = {"ddpm": "ddpm-small", "analytic": "ddpm-analytic", "sde": "sde-dpm-solver++", "ddim": "ddim", "dpm": "dpm-solver++"}
 """The rows by the page's words, in this order; the page's last one is the first of these over the whole chain."""
 
 STEPS = ("5", "10", "20", "50")
@@ -37,7 +38,7 @@ class SamplersError(TextError):
 
 
 def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
-    """Stream the rows, each with its time and its network calls; all begin from the same x_T.
+    """Stream the rows, each with its time and its network calls; all begin from the same x_T, and those that add noise share it.
 
     A sampler that needs the model's posterior variance is left out where there is none, and named.
     """
@@ -72,7 +73,8 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
 
 
 def drawn(loaded: LoadedModel, sampler: Sampler, steps: int, images: int, seed: int) -> Iterator[SamplerStep]:
-    """One sampler's steps. Image i of a seed has noise of its own, the same that the film above begins with and goes on with."""
+    """One sampler's steps. Image i of a seed has noise of its own, the same in every row: over all T steps, that of the film above."""
     generators = [image_generator(seed, index) for index in range(images)]
-    x_T = torch.cat([torch.randn((1, *loaded.shape), generator=generator) for generator in generators])
-    return walk(loaded.denoiser, x_T.to(loaded.device), sampler, steps, generators)
+    draw = lambda: torch.cat([torch.randn((1, *loaded.shape), generator=generator) for generator in generators])  # noqa: E731
+    x_T = draw().to(loaded.device)
+    return walk(loaded.denoiser, x_T, sampler, steps, path_noise(loaded.denoiser.schedule, draw))

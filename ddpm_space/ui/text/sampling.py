@@ -223,15 +223,18 @@ SAMPLING = {
     ),
     "samplers.title": ("换一种采样方法，少走几步行不行？", "Does another sampler do with fewer steps?"),
     "samplers.lead": (
-        "同一个网络、同一个 $\\mathbf x_T$、同样的步数，换几种走法：笔记里的 DDPM 祖先采样，每一步都加一份新噪声；diffusers 自带的 DDIM 和 "
-        "DPM-Solver++ 一路不加噪声，沿着一条常微分方程的轨道走。后两种不在笔记的公式里，也没有变分下界。",
-        "One network, one $\\mathbf x_T$ and as many steps, walked in several ways: the notes' ancestral DDPM adds fresh noise in every step; "
-        "diffusers' own DDIM and DPM-Solver++ add none and follow the path of an ordinary differential equation. Those two are not among the "
-        "notes' formulas and have no variational bound.",
+        "同一个网络、同一份噪声、同样的步数，换几种走法：笔记里的 DDPM 祖先采样，每一步都加一份新噪声；diffusers 自带的 DDIM 和 DPM-Solver++ "
+        "一路不加噪声，沿着一条常微分方程的轨道走；SDE-DPM-Solver++ 也加噪声，它的一阶步就是方差取 $\\tilde\\beta_t$ 的祖先采样，二阶步再用上一步的 "
+        "$\\hat{\\mathbf x}_0$ 修正。diffusers 的这三种都没有变分下界。",
+        "One network, one noise and as many steps, walked in several ways: the notes' ancestral DDPM adds fresh noise in every step; diffusers' own "
+        "DDIM and DPM-Solver++ add none and follow the path of an ordinary differential equation; SDE-DPM-Solver++ adds noise too: its first-order "
+        "step is the ancestral one with variance $\\tilde\\beta_t$, which the second order corrects by the $\\hat{\\mathbf x}_0$ of the step "
+        "before. Those three of diffusers have no variational bound.",
     ),
     "samplers.rows": ("算哪几行", "Which rows"),
     "samplers.ddpm": ("DDPM，方差 $\\tilde\\beta_t$", "DDPM, variance $\\tilde\\beta_t$"),
     "samplers.analytic": ("DDPM，最优方差 $\\sigma_t^{*2}$", "DDPM, the best variance $\\sigma_t^{*2}$"),
+    "samplers.sde": ("SDE-DPM-Solver++（diffusers）", "SDE-DPM-Solver++ (diffusers)"),
     "samplers.ddim": ("DDIM（diffusers）", "DDIM (diffusers)"),
     "samplers.dpm": ("DPM-Solver++（diffusers）", "DPM-Solver++ (diffusers)"),
     "samplers.whole": ("DDPM 走满全部 T 步（最慢）", "DDPM over all T steps (slowest)"),
@@ -252,10 +255,13 @@ SAMPLING = {
     "samplers.finished": ("全部算完，共 {count} 行。", "All rows are there: {count}."),
     "samplers.stopped": ("已停止；算完 {count} 行。", "Stopped; finished rows: {count}."),
     "samplers.about": (
-        "各行从同一个 $\\mathbf x_T$ 出发。DDIM 和 DPM-Solver++ 逼近的是同一条轨道，步数够多时会走到同一张图；DDPM 每步另抽噪声，会走到别的图上，"
-        "所以要比的是像不像真图，而不是逐个像素。",
+        "各行从同一个 $\\mathbf x_T$ 出发。DDIM 和 DPM-Solver++ 逼近的是同一条轨道，步数够多时会走到同一张图。加噪声的几行共用一份噪声，"
+        "长步的噪声由它跨过的每一小步合成：步数越多，方差取 $\\tilde\\beta_t$ 的 DDPM 和 SDE-DPM-Solver++ 就越像 DDPM 走满全部 T 步的那一行。"
+        "那一行和前两种的图不同，要比的是像不像真图，而不是逐个像素。",
         "All rows begin from one $\\mathbf x_T$. DDIM and DPM-Solver++ approximate the same path and with enough steps arrive at the same picture. "
-        "DDPM draws noise on its way and arrives at others: compare how real they look, not pixel by pixel.",
+        "The rows that add noise share it, a long step's put together from those of the small steps that it spans: with more steps DDPM with "
+        "variance $\\tilde\\beta_t$ and SDE-DPM-Solver++ come to look like DDPM's row over all T steps. That row is another picture than the "
+        "first two's: compare how real they look, not pixel by pixel.",
     ),
     "samplers.left_out": (
         "“最优方差”一行没有算：它要用对这个模型估计好的一张表（training/posterior_variance.py），而这个模型没有。",
@@ -264,6 +270,7 @@ SAMPLING = {
     "samplers.title_of_row": ("{name}，{steps} 步", "{name}, {steps} steps"),
     "samplers.what.ddpm": ("祖先采样，方差取后验方差", "ancestral sampling with the posterior's variance"),
     "samplers.what.analytic": ("祖先采样，方差取 Analytic-DPM 的估计", "ancestral sampling with Analytic-DPM's variance"),
+    "samplers.what.sde": ("加噪声，多步，二阶", "adds noise, multistep, of second order"),
     "samplers.what.ddim": ("确定性，一阶", "deterministic, of first order"),
     "samplers.what.dpm": ("确定性，多步，二阶", "deterministic, multistep, of second order"),
     "samplers.cost": ("网络调用 {calls} 次，{seconds} 秒", "{calls} network calls, {seconds} s"),
