@@ -121,5 +121,5 @@ def full_bound(
         eps_mse=torch.stack([term.eps_mse for term in steps if term.eps_mse is not None]),
         x_0_mse=torch.stack([term.x_0_mse for term in steps if term.x_0_mse is not None]),
         num_dims=x_0[0].numel(),
-        conventions=conventions(chain, variance, clip_x0),
+        conventions=conventions(chain, variance, clip_x0, denoiser),
     )

@@ -33,6 +33,7 @@ class Denoiser:
         schedule: the training schedule; t indexes it.
         with_variance: the same network with the variance it also learned, (x_t, t) -> (B, 2C, ...); None if it learned none.
         posterior_variance: (T,) float64, what x_t leaves unknown of x_0, estimated for this network by `analytic`; None where it was not.
+        decoder_variance, decoder_nats: (T,) float64, of that estimate: the best variance of L_0 were t the last step, and L_0 then, per dimension.
     Raises:
         ValueError: unknown prediction type.
     """
@@ -42,6 +43,8 @@ class Denoiser:
     schedule: NoiseSchedule
     with_variance: Callable[[Tensor, Tensor], Tensor] | None = None
     posterior_variance: Tensor | None = None
+    decoder_variance: Tensor | None = None
+    decoder_nats: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.prediction_type not in PREDICTION_TYPES:

@@ -2,9 +2,9 @@
 
 Conventions; `conventions()` words them, to be printed beside every figure:
 - `variance` is the sampler's sigma_t^2: "fixed_small" (beta_tilde_t), "fixed_large" (beta_t), "learned_range" (the network's own, between the
-  two), "analytic" (the best one for this network, at the last step V_t itself: `ddpm_space.analytic`), or a table of given ones. At the last step
-  beta_tilde is 0 and has no density: the next step's beta_tilde stands in, as in Ho et al.; a chain of one step has no next and takes its beta.
-  Sampling is unchanged.
+  two), "analytic" (the best one for this network, at the last step the decoder's, or V_t where that was not estimated: `ddpm_space.analytic`), or a
+  table of given ones. At the last step beta_tilde is 0 and has no density: the next step's beta_tilde stands in, as in Ho et al.; a chain of one
+  step has no next and takes its beta. Sampling is unchanged.
 - `clip_x0` clips the predicted x_0 to [-1, 1] before the posterior mean is formed, as the sampler does.
 - L_0 is the discretized decoder over 256 grey levels.
 - Each term uses one draw of x_t from q(x_t | x_0): it is an unbiased estimate of its expectation. The noise of (seed, t, image) does not depend on
@@ -64,10 +64,11 @@ class Cells:
     x_0_mse: Tensor
 
 
-def conventions(schedule: NoiseSchedule, variance: Variance, clip_x0: bool) -> str:
-    """Say in one sentence under which conventions a bound was taken."""
+def conventions(schedule: NoiseSchedule, variance: Variance, clip_x0: bool, denoiser: Denoiser | None = None) -> str:
+    """Say in one sentence under which conventions a bound was taken, of a `denoiser` if it may know its decoder's best variance."""
     named = variance if isinstance(variance, str) else "given"
-    stand_in = {"fixed_large": "", "given": "", "analytic": ""}.get(named, ", at the last step the next step's beta_tilde in place of 0")
+    own = "" if denoiser is None or denoiser.decoder_variance is None else ", at the last step the decoder's best"
+    stand_in = {"fixed_large": "", "given": "", "analytic": own}.get(named, ", at the last step the next step's beta_tilde in place of 0")
     clipping = "clipped to [-1, 1]" if clip_x0 else "not clipped"
     return f"chain '{schedule.name}' of {len(schedule)} steps; variance {named}{stand_in}; x_0_hat {clipping}; L_0 over 256 grey levels"
 
@@ -117,7 +118,7 @@ def chain_variance(denoiser: Denoiser, schedule: NoiseSchedule, variance: Varian
     if isinstance(variance, str) and variance == "analytic":
         if denoiser.posterior_variance is None:
             raise ValueError("variance 'analytic' needs the network's posterior variance: estimate it with ddpm_space.analytic.estimate")
-        variance = analytic_variance(denoiser.posterior_variance, schedule)
+        variance = analytic_variance(denoiser.posterior_variance, schedule, denoiser.decoder_variance)
     bound_variance(schedule, variance)
     return variance
 

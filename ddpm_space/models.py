@@ -145,9 +145,10 @@ def _find(source: str, hub: HfApi | None) -> tuple[Path, str | None, ModelError 
 def _load(source: str, revision: str | None, folder: Path, device: str, stamps: tuple[tuple[str, int, int], ...]) -> LoadedModel:
     parts = read_folder(folder, source)
     schedule, prediction_type = _read_scheduler(parts.scheduler_config, source)
-    table = parts.posterior_variance
-    if table is not None and len(table) != len(schedule):
+    table = parts.table
+    if table is not None and len(table.posterior_variance) != len(schedule):
         raise ModelError("error.model.damaged", source=source, file=analytic.FILE, reason=Reason("reason.wrong_shapes"))
+    rows = {} if table is None else {name: torch.tensor(row, dtype=torch.float64) for name, row in vars(table).items() if row is not None}
     unet = ready(read_unet(parts, source), device)
     channels, size = unet.config.in_channels, parts.sample_size
     learned_variance = unet.config.out_channels == 2 * channels
@@ -155,7 +156,7 @@ def _load(source: str, revision: str | None, folder: Path, device: str, stamps: 
     network, with_variance = (UNetNetwork(unet, channels), whole) if learned_variance else (whole, None)
     _try_out(network, torch.zeros(1, channels, size, size, device=device), len(schedule), source)
     return LoadedModel(
-        denoiser=Denoiser(network, prediction_type, schedule, with_variance, None if table is None else torch.tensor(table, dtype=torch.float64)),
+        denoiser=Denoiser(network, prediction_type, schedule, with_variance, **rows),
         sample_size=size,
         channels=channels,
         source=source,

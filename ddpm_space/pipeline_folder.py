@@ -71,14 +71,14 @@ class ModelError(TextError):
 class PipelineFolder:
     """A folder that passed every check that needs no network: where its UNet lies, the side of its images, and its card if it has one.
 
-    posterior_variance: the table that `analytic` estimated for it, by training timestep; None if it came with none.
+    table: what `analytic` estimated for it, by training timestep; None if it came with none.
     """
 
     unet_folder: Path
     sample_size: int
     scheduler_config: dict[str, Any]
     card_path: Path | None
-    posterior_variance: list[float] | None = None
+    table: analytic.Table | None = None
 
 
 def read_folder(folder: Path, source: str) -> PipelineFolder:
@@ -96,10 +96,10 @@ def read_folder(folder: Path, source: str) -> PipelineFolder:
     card = folder / "README.md"
     scheduler_folder = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
     try:
-        posterior_variance = analytic.read(scheduler_folder)
+        table = analytic.read(scheduler_folder)
     except (ValueError, OSError) as error:
         raise ModelError("error.model.damaged", source=source, file=analytic.FILE, reason=reason_of(error)) from error
-    return PipelineFolder(unet_folder, sample_size, scheduler_config, card if card.is_file() else None, posterior_variance)
+    return PipelineFolder(unet_folder, sample_size, scheduler_config, card if card.is_file() else None, table)
 
 
 def read_configurations(folder: Path, source: str) -> tuple[Path, dict[str, Any], int]:

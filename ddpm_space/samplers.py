@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import check_finite
-from ddpm_space.sampling import ANALYTIC, SettingsError
+from ddpm_space.sampling import ANALYTIC, SettingsError, table_options
 from ddpm_space.spacing import OPTIMAL
 
 
@@ -63,8 +63,7 @@ class Sampler:
             "timestep_spacing": self.spacing,
         }
         if self.stock is None:
-            table = denoiser.posterior_variance
-            made = NotesDDPMScheduler(**common, variance_type=self.variance, posterior_variance=None if table is None else table.tolist())
+            made = NotesDDPMScheduler(**common, variance_type=self.variance, **table_options(denoiser))
         else:
             made = getattr(diffusers, self.stock)(**common, **({"algorithm_type": self.algorithm} if self.algorithm else {}))
         made.set_timesteps(num_steps)

@@ -199,10 +199,16 @@ def _scheduler(denoiser: Denoiser, settings: SamplingSettings) -> NotesDDPMSched
         variance_type=settings.variance_type,
         clip_sample=settings.clip_sample,
         timestep_spacing=settings.spacing,
-        posterior_variance=None if denoiser.posterior_variance is None else denoiser.posterior_variance.tolist(),
+        **table_options(denoiser),
     )
     scheduler.set_timesteps(settings.num_steps)
     return scheduler
+
+
+def table_options(denoiser: Denoiser) -> dict[str, list[float] | None]:
+    """What a scheduler needs to know of a network for the variance "analytic" and the spacing "optimal"."""
+    rows = {"posterior_variance": denoiser.posterior_variance, "decoder_nats": denoiser.decoder_nats}
+    return {name: None if row is None else row.tolist() for name, row in rows.items()}
 
 
 def _draw(generators: list[torch.Generator], shape: tuple[int, int, int]) -> Tensor:

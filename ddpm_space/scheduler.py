@@ -59,6 +59,7 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         timestep_spacing: one of `spacing.TIMESTEP_SPACINGS`, or "optimal".
         given_variance: for "given", T values sigma_t^2 by training timestep; None at every t that the chain in use does not visit.
         posterior_variance: for the variance "analytic" and the spacing "optimal", T values V_t as `analytic.estimate` finds them; any chain will do.
+        decoder_nats: for that spacing, T values of L_0 per dimension, from the same estimate; without them a Gaussian's are taken.
     Raises:
         ValueError: an unknown option, or a number out of range; the valid ones are named.
     """
@@ -88,6 +89,7 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         rescale_betas_zero_snr: bool = False,
         given_variance: Sequence[float | None] | None = None,
         posterior_variance: Sequence[float] | None = None,
+        decoder_nats: Sequence[float] | None = None,
     ) -> None:
         check_options(self.config)
         self.schedule, problems, self.has_capped_betas = build_schedule(
@@ -154,8 +156,7 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         if timesteps is not None:
             steps = custom_timesteps(T, timesteps)
         else:
-            config = self.config
-            steps = chosen_timesteps(self.schedule, num_inference_steps, config.timestep_spacing, config.steps_offset, config.posterior_variance)
+            steps = chosen_timesteps(self.schedule, num_inference_steps, self.config)
             first = self.schedule.alpha_bar_at(steps[0]).item()
             if first > TERMINAL_ALPHA_BAR_LIMIT >= self.schedule.terminal_alpha_bar:
                 warnings.warn(

@@ -160,4 +160,4 @@ def estimated_bound(
     for part in order.split(batch):
         nats[part] = bound_cells(denoiser, x_0, row[part], image[part], schedule=chain, variance=variance, clip_x0=clip_x0, seed=seed).nats
     certain = prior_term(x_0, chain) + nats[:images]
-    return estimate(strata, nats[images:].reshape(drawn.shape), certain, x_0[0].numel(), conventions(chain, named, clip_x0))
+    return estimate(strata, nats[images:].reshape(drawn.shape), certain, x_0[0].numel(), conventions(chain, named, clip_x0, denoiser))

@@ -9,9 +9,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDPMPipeline
+from scipy.stats import norm
 from torch import Tensor
 
 from ddpm_space import analytic
@@ -27,6 +29,8 @@ from ddpm_space.sampling import SamplingSettings, SettingsError, open_step, samp
 from ddpm_space.schedule import NoiseSchedule
 from ddpm_space.scheduler import NotesDDPMScheduler
 from ddpm_space.spacing import spaced_timesteps
+from training.config import make_config
+from training.data import open_data
 
 LINE = GaussianMixture(torch.tensor([1.0, 2.0]), torch.tensor([[-0.7], [0.5]]), torch.tensor([0.01, 0.03]))
 SCHEDULE = NoiseSchedule.cosine(40)
@@ -115,20 +119,89 @@ def test_the_last_noise_is_bounded_and_only_that() -> None:
     assert analytic.sampling_variance(exact_table(), one).tolist() == [0.0]
 
 
+@pytest.mark.parametrize("decoder_nats", [None, torch.linspace(0.5, 1.2, 12, dtype=torch.float64)])
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
-def test_the_optimal_timesteps_are_those_that_trying_all_finds(steps: int) -> None:
+def test_the_optimal_timesteps_are_those_that_trying_all_finds(steps: int, decoder_nats: Tensor | None) -> None:
     schedule = NoiseSchedule.cosine(12)
     table = mean_posterior_variance(LINE, schedule.alpha_bar).value
 
     def cost(visited: tuple[int, ...]) -> float:
         total = max(0.0, 0.5 * math.log(2 * math.pi * math.e * float(table[visited[0]])) - math.log(2 / 255))
+        if decoder_nats is not None:
+            total = float(decoder_nats[visited[0]])
         for s, t in itertools.pairwise(visited):
             alpha_bars = schedule.alpha_bar_at(t), schedule.alpha_bar_at(s)
             total += 0.5 * math.log(float(optimal_variance(table[t], *alpha_bars) / beta_tilde(*alpha_bars)))
         return total
 
     tried = min((cost((*chosen, 11)), (*chosen, 11)) for chosen in itertools.combinations(range(11), steps - 1))
-    assert tuple(reversed(analytic.optimal_timesteps(schedule, table, steps))) == tried[1]
+    assert tuple(reversed(analytic.optimal_timesteps(schedule, table, steps, decoder_nats))) == tried[1]
+    if decoder_nats is not None and steps > 1:
+        assert analytic.optimal_timesteps(schedule, table, steps) != analytic.optimal_timesteps(schedule, table, steps, decoder_nats)
+
+
+def test_the_decoder_s_variance_is_the_one_that_trying_many_finds() -> None:
+    """scipy's normal distribution, bin by bin; half of the pixels are black for sure, and so cost nothing whatever the variance."""
+    generator = torch.Generator().manual_seed(0)
+    x_0 = quantize(torch.rand(40, 1, 6, 6, generator=generator).double() * 2 - 1)
+    x_0_hat = (x_0 + 0.1 * torch.randn(x_0.shape, generator=generator)).clamp(-1, 1)
+    x_0[..., :3], x_0_hat[..., :3] = -1, -1
+    variance, nats = analytic.best_decoder(x_0, x_0_hat)
+
+    def scipys(sigma2: float) -> float:
+        law = norm(x_0_hat.numpy(), math.sqrt(sigma2))
+        level = ((x_0.numpy() + 1) * 127.5).round()
+        upper = np.where(level == 255, 1.0, law.cdf((level + 0.5) / 127.5 - 1))
+        lower = np.where(level == 0, 0.0, law.cdf((level - 0.5) / 127.5 - 1))
+        return -float(np.log(upper - lower).mean())
+
+    tried = {float(sigma2): scipys(float(sigma2)) for sigma2 in np.geomspace(0.003, 0.03, 200)}
+    best = min(tried, key=lambda sigma2: tried[sigma2])
+    assert variance == pytest.approx(best, rel=0.05) and nats == pytest.approx(tried[best], rel=1e-3)
+    # What is certain is certain at half a bin's width: of the other pixels' errors the variance is far larger than the mean over all.
+    assert variance > 1.5 * float((x_0 - x_0_hat).square().mean())
+
+
+def test_a_perfect_prediction_needs_hardly_any_variance() -> None:
+    x_0 = quantize(torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)).double() * 2 - 1)
+    variance, nats = analytic.best_decoder(x_0, x_0)
+    assert variance < (0.5 / 255) ** 2 and nats < 1e-3
+
+
+def held_out_digits() -> Tensor:
+    data = open_data(make_config({"dataset": "bundled", "channels": 1, "resolution": 28, "eval_images": 24}))
+    assert data.held_out is not None
+    return data.held_out.batch(torch.arange(24))
+
+
+@pytest.mark.parametrize("steps", [1, 5, 20])
+def test_no_other_variance_of_the_bundled_model_has_a_better_bound(steps: int) -> None:
+    """On test images and noise that the table was not estimated from; differences are of the same terms, and so beyond their error bars."""
+    denoiser, x_0 = load("bundled:mnist").denoiser, held_out_digits()
+    chain = denoiser.schedule.respaced(spaced_timesteps(1000, steps, "trailing"))
+    best = analytic.analytic_variance(denoiser.posterior_variance, chain, denoiser.decoder_variance)
+    bits = full_bound(denoiser, x_0, schedule=chain, variance=best).per_image()
+    others = [factor * best for factor in (0.5, 2.0)]
+    for row in {0, steps // 2, steps - 1}:
+        other = best.clone()
+        other[row] *= 3
+        others.append(other)
+    for other in ("fixed_small", "fixed_large", analytic.analytic_variance(denoiser.posterior_variance, chain), *others):
+        more = full_bound(denoiser, x_0, schedule=chain, variance=other).per_image() - bits
+        assert float(more.mean()) > 2 * float(more.std()) / math.sqrt(len(more)), other
+
+
+def test_the_optimal_timesteps_of_the_bundled_model_have_the_better_bound() -> None:
+    denoiser, x_0 = load("bundled:mnist").denoiser, held_out_digits()
+
+    def bits(timesteps: list[int]) -> Tensor:
+        return full_bound(denoiser, x_0, schedule=denoiser.schedule.respaced(timesteps), variance="analytic").per_image()
+
+    for steps in (10, 20):
+        gained = bits(spaced_timesteps(1000, steps, "trailing")) - bits(
+            analytic.optimal_timesteps(denoiser.schedule, denoiser.posterior_variance, steps, denoiser.decoder_nats)
+        )
+        assert float(gained.mean()) > 3 * float(gained.std()) / math.sqrt(len(gained))
 
 
 def test_the_optimal_timesteps_of_the_whole_chain_are_all() -> None:
@@ -143,7 +216,7 @@ def with_table(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     shutil.copytree(BUNDLED_FOLDER / "mnist", folder)
     values = torch.linspace(1e-4, 0.9, 1000, dtype=torch.float64)
-    analytic.write(analytic.PosteriorVariance(values, values / 10, values, 16), folder / "scheduler")
+    analytic.write(analytic.PosteriorVariance(values, values / 10, values, 4 * values, 3 * values.sqrt(), 16), folder / "scheduler")
     return folder
 
 
@@ -152,7 +225,9 @@ def test_a_model_brings_its_table_to_sampler_and_bound(with_table: Path) -> None
     assert model.denoiser.posterior_variance is not None and float(model.denoiser.posterior_variance[999]) == pytest.approx(0.9)
     settings = SamplingSettings(2, 4, "optimal", "analytic")
     frames = list(sample(model.denoiser, model.shape, settings))
-    assert [frame.t for frame in frames] == analytic.optimal_timesteps(model.denoiser.schedule, model.denoiser.posterior_variance, 4)
+    denoiser = model.denoiser
+    assert [frame.t for frame in frames] == analytic.optimal_timesteps(denoiser.schedule, denoiser.posterior_variance, 4, denoiser.decoder_nats)
+    assert [frame.t for frame in frames] != analytic.optimal_timesteps(denoiser.schedule, denoiser.posterior_variance, 4)
     chain = model.denoiser.schedule.respaced([frame.t for frame in frames])
     sigma2 = analytic.sampling_variance(model.denoiser.posterior_variance, chain).flip(0)
     for frame, expected in zip(frames, sigma2):
@@ -162,8 +237,13 @@ def test_a_model_brings_its_table_to_sampler_and_bound(with_table: Path) -> None
         assert float((rebuilt - step.x_prev).abs().max()) < 2e-5
     x_0 = quantize(torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1)
     named = full_bound(model.denoiser, x_0, schedule=chain, variance="analytic")
-    given = full_bound(model.denoiser, x_0, schedule=chain, variance=analytic.analytic_variance(model.denoiser.posterior_variance, chain))
-    assert torch.equal(named.per_image(), given.per_image()) and "variance analytic" in named.conventions
+    table = analytic.analytic_variance(denoiser.posterior_variance, chain, denoiser.decoder_variance)
+    given = full_bound(model.denoiser, x_0, schedule=chain, variance=table)
+    assert torch.equal(named.per_image(), given.per_image()) and "variance analytic, at the last step the decoder's best;" in named.conventions
+    assert float(table[0]) == pytest.approx(4 * float(denoiser.posterior_variance[chain.timesteps[0]]), rel=1e-5)
+    bare = full_bound(replace(denoiser, decoder_variance=None), x_0, schedule=chain, variance="analytic")
+    assert "variance analytic;" in bare.conventions and not torch.equal(bare.per_image("L_0"), named.per_image("L_0"))
+    assert torch.equal(bare.per_image("L_t-1"), named.per_image("L_t-1"))
 
 
 def test_plain_diffusers_does_not_mind_the_table(with_table: Path) -> None:
@@ -172,8 +252,10 @@ def test_plain_diffusers_does_not_mind_the_table(with_table: Path) -> None:
 
 def test_a_scheduler_saves_the_table_and_reads_it_back(tmp_path: Path) -> None:
     table = exact_table(NoiseSchedule.cosine(1000)).tolist()
+    nats = torch.linspace(0.5, 2, 1000).tolist()
+    rows = {"posterior_variance": table, "decoder_nats": nats}
     scheduler = NotesDDPMScheduler(
-        beta_schedule="cosine", prediction_type="v_prediction", variance_type="analytic", timestep_spacing="optimal", posterior_variance=table
+        beta_schedule="cosine", prediction_type="v_prediction", variance_type="analytic", timestep_spacing="optimal", **rows
     )
     scheduler.save_stock(tmp_path / "stock")
     scheduler.save_pretrained(tmp_path / "own")
@@ -195,6 +277,8 @@ def test_a_scheduler_saves_the_table_and_reads_it_back(tmp_path: Path) -> None:
         (lambda: NotesDDPMScheduler(timestep_spacing="optimal"), "timestep_spacing='optimal' needs posterior_variance"),
         (lambda: NotesDDPMScheduler(posterior_variance=[0.1] * 10), "has 10 values: give 1000"),
         (lambda: NotesDDPMScheduler(posterior_variance=[0.1] * 999 + [-1.0]), r"posterior_variance\[999\] = -1.0"),
+        (lambda: NotesDDPMScheduler(decoder_nats=[0.1] * 10), "decoder_nats has 10 values: give 1000"),
+        (lambda: NotesDDPMScheduler(decoder_nats=[0.1] * 999 + [-1.0]), r"decoder_nats\[999\] = -1.0"),
         (lambda: NotesDDPMScheduler(posterior_variance=[math.nan] * 1000), r"posterior_variance\[0\] = nan"),
         (lambda: analytic.analytic_variance(torch.ones(10), SCHEDULE), r"shape \(10,\): give one number a training timestep"),
     ],
@@ -213,7 +297,15 @@ def test_a_model_without_a_table_says_so(settings: SamplingSettings) -> None:
         list(variational_bound(model, torch.zeros(1, 1, 4, 4), variance="analytic"))
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"posterior_variance": 3}', '{"posterior_variance": [0.1, "x"]}', '{"posterior_variance": [0.1]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("{", "[]", '{"posterior_variance": 3}', '{"posterior_variance": [0.1, "x"]}', '{"posterior_variance": [0.1]}'),
+        json.dumps({"posterior_variance": [0.1] * 1000, "decoder_nats": [0.1]}),
+        json.dumps({"posterior_variance": [0.1] * 1000, "decoder_variance": [0.1] * 999 + ["x"]}),
+        json.dumps({"posterior_variance": [0.1] * 1000, "decoder_variance": 3}),
+    ],
+)
 def test_a_damaged_table_is_named(with_table: Path, content: str) -> None:
     (with_table / "scheduler" / analytic.FILE).write_text(content)
     with pytest.raises(ModelError, match=r"posterior_variance\.json"):
@@ -223,4 +315,8 @@ def test_a_damaged_table_is_named(with_table: Path, content: str) -> None:
 def test_the_file_holds_what_was_found(tmp_path: Path, found: analytic.PosteriorVariance) -> None:
     content = json.loads(analytic.write(found, tmp_path).read_text())
     assert content["images"] == 20_000 and content["posterior_variance"] == pytest.approx(found.values.tolist(), rel=1e-5)
-    assert analytic.read(tmp_path) == content["posterior_variance"] and analytic.read(tmp_path / "elsewhere") is None
+    assert content["decoder_variance"] == pytest.approx(found.decoder_variance.tolist(), rel=1e-5)
+    rows = [content[name] for name in ("posterior_variance", "decoder_variance", "decoder_nats")]
+    assert analytic.read(tmp_path) == analytic.Table(*rows) and analytic.read(tmp_path / "elsewhere") is None
+    (tmp_path / analytic.FILE).write_text(json.dumps({"posterior_variance": rows[0]}))
+    assert analytic.read(tmp_path) == analytic.Table(rows[0]), "a file of before there were decoders"

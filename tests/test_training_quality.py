@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,21 @@ def test_a_cell_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest
     assert numbers == [0, 1, 1, 2]
     first, second = (json.loads(each.file(cell).read_text()) for each in (whole, cut))
     assert first["frechet"] == second["frechet"] and first["recognised"] == second["recognised"]
+
+
+def test_cells_of_another_table_are_measured_again(tmp_path: Path) -> None:
+    model = load("bundled:mnist")
+    rows = Images(quantize(torch.rand(70, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1))
+    asked = [Cell("bits", "ddpm-small", 2, 0), Cell("bits", "ddpm-analytic", 2, 0), Cell("bits", "ddpm-analytic-optimal", 2, 0)]
+    bench = Bench(model, rows, rows, tmp_path, 70, 2, "mnist", "x")
+    bench.run(asked, lambda line: None)
+    assert all(bench.is_there(cell) for cell in asked)
+    for name in ("posterior_variance", "decoder_variance", "decoder_nats"):
+        table = getattr(model.denoiser, name)
+        assert table is not None
+        other = replace(model, denoiser=replace(model.denoiser, **{name: 1.01 * table}))
+        again = Bench(other, rows, rows, tmp_path, 70, 2, "mnist", "x")
+        assert [again.is_there(cell) for cell in asked] == [True, False, False]
 
 
 class Images:

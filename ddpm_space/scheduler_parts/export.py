@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 GIVEN_VARIANCE_FILE = "given_variance.json"
 
+TABLES = ("posterior_variance", "decoder_nats")
+"""Options of ours that lie in the file of `analytic`."""
+
 _STOCK_VARIANCES = {"given": "fixed_large", "analytic": "fixed_small", "fixed_large_log": "fixed_large"}
 """The first two have no name in diffusers; diffusers' fixed_large_log takes the square root of a logarithm, which is NaN."""
 
@@ -50,7 +53,7 @@ def save_stock(scheduler: NotesDDPMScheduler, folder: str | Path) -> None:
     to_stock(scheduler).save_pretrained(folder)
     config = scheduler.config
     _write(Path(folder) / GIVEN_VARIANCE_FILE, {"given_variance": config.given_variance} if config.variance_type == "given" else None)
-    table = None if config.posterior_variance is None else {"posterior_variance": config.posterior_variance}
+    table = {key: config[key] for key in TABLES if config[key] is not None} if config.posterior_variance is not None else None
     lost = {key: config[key] for key, names in (("variance_type", ("analytic",)), ("timestep_spacing", _STOCK_SPACINGS)) if config[key] in names}
     _write(Path(folder) / analytic.FILE, {**table, **lost} if table else None)
 
@@ -75,8 +78,9 @@ def read_beside(folder: Path) -> dict[str, Any]:
             options = {"variance_type": "given", "given_variance": list(json.loads(side_file.read_text(encoding="utf-8"))["given_variance"])}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{side_file} is damaged ({error}): export the scheduler again") from None
-    values = analytic.read(folder)
-    if values is not None:
+    table = analytic.read(folder)
+    if table is not None:
         content = json.loads((folder / analytic.FILE).read_text(encoding="utf-8"))
-        options |= {"posterior_variance": values, **{key: content[key] for key in ("variance_type", "timestep_spacing") if key in content}}
+        options |= {key: getattr(table, key) for key in TABLES}
+        options |= {key: content[key] for key in ("variance_type", "timestep_spacing") if key in content}
     return options

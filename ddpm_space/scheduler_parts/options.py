@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ddpm_space.analytic import check_posterior_variance
+from ddpm_space.analytic import check_decoder, check_posterior_variance
 from ddpm_space.denoiser import PREDICTION_TYPES
 from ddpm_space.scheduler_parts.chain import VARIANCE_TYPES
 from ddpm_space.spacing import OPTIMAL, TIMESTEP_SPACINGS
@@ -50,6 +50,8 @@ def check_options(config: Mapping[str, Any]) -> None:
             raise ValueError(f"{key}='{name}' needs posterior_variance: estimate it for this network once, by ddpm_space.analytic.estimate")
     if posterior_variance is not None:
         check_posterior_variance(posterior_variance, config["num_train_timesteps"])
+    if config["decoder_nats"] is not None:
+        check_decoder("decoder_nats", config["decoder_nats"], config["num_train_timesteps"])
     if given is None:
         return
     if len(given) != config["num_train_timesteps"]:

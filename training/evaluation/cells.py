@@ -132,14 +132,15 @@ class Bench:
         return all(kept.get(key) == value for key, value in self._about(cell).items())
 
     def _about(self, cell: Cell) -> dict[str, Any]:
-        table = self.model.denoiser.posterior_variance
+        denoiser = self.model.denoiser
+        rows = [None if row is None else row.tolist() for row in (denoiser.posterior_variance, denoiser.decoder_variance, denoiser.decoder_nats)]
         asks = cell.kind != "real" and SAMPLERS[cell.sampler].needs_table
         return {
             **asdict(cell),
             "weights_sha256": self.sha256,
             "n": self.images if cell.kind == "bits" else self.samples,
             "features": None if cell.kind == "bits" else self.network.words,
-            "posterior_variance_mean": float(f"{float(table.mean()):.6g}") if asks and table is not None else None,
+            "table_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest() if asks else None,
         }
 
     def _samples(self, cell: Cell) -> dict[str, Any]:
