@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -46,6 +47,22 @@ def test_file_tree_lists_every_module_with_a_line() -> None:
     }
     assert modules - listed == set(), "modules the README's tree lacks"
     assert {name for name in listed if not (ROOT / name).exists()} == set(), "lines of the tree that name nothing"
+
+
+COLUMNS = ("ddpm-small", "ddpm-large", "ddpm-analytic", "ddpm-small-quadratic", "ddpm-analytic-optimal")
+
+
+def test_bits_per_dim_in_fewer_steps_are_those_of_the_cells() -> None:
+    cells = ROOT / "docs" / "quality" / "mnist" / "cells"
+    for text, title in ((TEXT, "| steps | β̃_t |"), (CHINESE, "| 步数 | β̃_t |")):
+        rows = text.split(title)[1].split("\n\n")[0].splitlines()[2:]
+        assert len(rows) >= 4
+        for row in rows:
+            steps, *shown = (cell.strip() for cell in row.strip("|").split("|"))
+            for name, words in zip(COLUMNS, shown, strict=True):
+                file = cells / f"bits-{name}-{steps.replace(',', '')}-0.json"
+                total = json.loads(file.read_text(encoding="utf-8"))["bits_per_dim"]["total"] if file.exists() else None
+                assert words == ("" if total is None else f"{total['mean']:.3f} ± {total['standard_error']:.3f}"), file
 
 
 def test_pictures_and_links_exist() -> None:
