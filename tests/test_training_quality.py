@@ -204,6 +204,16 @@ def test_chains_of_every_length_share_their_noise(name: str) -> None:
         assert float((inside(name, steps, lambda generator: generator) - whole).abs().mean()) > 0.05, "noise of its own leads elsewhere"
 
 
+def test_the_images_of_a_shorter_chain_are_nearly_those_of_the_whole_one() -> None:
+    """Of a network that follows x_t, so that the noise on the way decides the picture."""
+    denoiser = Denoiser(lambda x, t: torch.tanh(2 * x), "sample", NoiseSchedule.cosine(50))
+    whole, shorter = (draw_chunk(denoiser, (1, 4, 4), SAMPLERS["ddpm-small"], steps, 50, seed=0, number=0) for steps in (50, 25))
+    generator = torch.Generator().manual_seed(0)
+    *_, last = walk(denoiser, torch.randn((50, 1, 4, 4), generator=generator), SAMPLERS["ddpm-small"], 25, generator)
+    apart = (last.x_prev - whole).abs().mean()
+    assert float((shorter - whole).abs().mean()) < float(apart) / 3
+
+
 def test_the_shared_noise_is_standard_gaussian_and_new_in_every_step() -> None:
     generator = torch.Generator().manual_seed(0)
     noise = path_noise(NoiseSchedule.cosine(50), lambda: torch.randn(20_000, generator=generator))
