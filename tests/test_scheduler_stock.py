@@ -101,8 +101,8 @@ def test_stock_forgets_positional_arguments() -> None:
     assert len(DDPMScheduler.from_config(DDPMScheduler(10).config)) == 1000
     with pytest.warns(UserWarning, match="alpha_bar_T"):
         assert len(NotesDDPMScheduler.from_config(NotesDDPMScheduler(10).config)) == 10
-    with pytest.raises(TypeError, match="at most 17 arguments"):
-        NotesDDPMScheduler(*range(18))
+    with pytest.raises(TypeError, match="at most 18 arguments"):
+        NotesDDPMScheduler(*range(19))
 
 
 def test_stock_steps_at_timesteps_that_do_not_exist() -> None:

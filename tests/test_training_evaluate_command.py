@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ddpm_space import analytic
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.errors import TextError
 from training import evaluate
@@ -90,6 +91,7 @@ def test_a_short_chain_is_sampled_with_all_of_its_steps(tmp_path: Path, monkeypa
     model = shutil.copytree(ROOT / "ddpm_space" / "assets" / "models" / "mnist", tmp_path / "model")
     file = model / "scheduler" / "scheduler_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), "num_train_timesteps": 40}), encoding="utf-8")
+    (model / "scheduler" / analytic.FILE).unlink()  # of the whole chain
     monkeypatch.setattr(
         evaluate, "evaluate_model", lambda denoiser, settings, *_, **__: pytest.fail(f"{settings.steps} steps, {settings.terms} terms")
     )
