@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +31,8 @@ ANALYTIC = "analytic"
 """The variance that is best for one trained network (`analytic.sampling_variance`), where its posterior variance was estimated."""
 
 MAX_IMAGES = 256
+
+Step = TypeVar("Step")
 
 SETTINGS_ERRORS = {
     "error.settings.num_images": "Number of images: {value} is not possible. Use a whole number from 1 to {highest}.",
@@ -163,6 +166,15 @@ def sample(denoiser: Denoiser, shape: tuple[int, int, int], settings: SamplingSe
         known = None if V is None else float(V[t])
         yield Frame(index, len(timesteps), t, s, x_t, x_0_hat, x_prev, noise, settings.variance_type, known)
         x_t = x_prev
+
+
+def last_of(steps: Iterable[Step]) -> Step:
+    """Take every step of a chain and return the last; none of the others is kept, since a thousand of them fill a memory.
+
+    Raises:
+        IndexError: there are none.
+    """
+    return deque(steps, maxlen=1).pop()
 
 
 def open_step(frame: Frame, schedule: NoiseSchedule) -> ReverseStep:

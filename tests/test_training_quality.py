@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from training import posterior_variance, quality
 from training.config import ConfigError
 from training.evaluation import cells
 from training.evaluation.cells import Bench, Cell, plan
-from training.evaluation.samples import draw_chunk
+from training.evaluation.samples import draw, draw_chunk
 from training.evaluation.steps_report import Findings, as_table, write_report
 
 FEW_CELLS = [
@@ -177,6 +178,20 @@ def test_every_sampler_draws_the_same_again_and_begins_from_the_same_noise(name:
     assert torch.equal(seen[0], torch.randn((3, 1, 4, 4), generator=torch.Generator().manual_seed(1)))
 
 
+def test_a_long_chain_keeps_no_picture_but_the_last() -> None:
+    seen: list[weakref.ref[torch.Tensor]] = []
+
+    def network(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        seen.append(weakref.ref(x))
+        assert sum(each() is not None for each in seen) <= 3, "this step's, and those that a solver and its consumer still hold"
+        return torch.tanh(x)
+
+    denoiser = Denoiser(network, "epsilon", NoiseSchedule.cosine(50))
+    draw_chunk(denoiser, (1, 4, 4), SAMPLERS["ddpm-small"], 50, 2, seed=0, number=0)
+    draw(denoiser, (1, 4, 4), 2, num_steps=50, seed=0)
+    assert len(seen) == 100
+
+
 def still() -> Denoiser:
     """A network that sees the same picture wherever it looks: every step of a chain is then exact, however long."""
     x_0 = torch.linspace(-0.9, 0.9, 16).reshape(1, 1, 4, 4)
@@ -237,6 +252,7 @@ def written(folder: Path, sampler: str, steps: int, seed: int, value: float, err
     """A cell of two groups of images, the second of which is further by the error: half their difference is the jackknife's error of two."""
     content = {
         **{"kind": kind, "sampler": sampler, "steps": steps, "seed": seed, "weights_sha256": "abc", "n": 2000, "features": "some"},
+        "T": 1000,
         **{"distance": "Fréchet distance", "frechet": {"value": value, "error": error}, "recognised": 0.5},
         "left_out": [value - error, value + error],
     }
@@ -269,6 +285,14 @@ def test_the_report_averages_and_says_what_is_near(tmp_path: Path) -> None:
         drawn = files[1].read_bytes()
         assert b"DDIM" in drawn or b"<svg" in drawn
         assert write_report(tmp_path)[1].read_bytes() == drawn
+
+
+def test_nothing_is_compared_with_a_chain_that_is_not_whole(tmp_path: Path) -> None:
+    written(tmp_path, "ddpm-small", 250, 0, 1.0, 0.02)
+    written(tmp_path, "ddim", 20, 0, 1.1, 0.03)
+    findings = Findings(tmp_path)
+    assert findings.whole() is None and findings.above_whole("ddim", 20) is None and findings.is_near("ddim", 20) is None
+    assert "| DDIM (diffusers) | 20 | 1.10 ± 0.03 | 1 |  |  | 50.0% |" in as_table(findings)
 
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ddpm_space.errors import TextError
 from ddpm_space.images import grid, load_image, to_pil
 from ddpm_space.notes import gaussian
 from ddpm_space.notes.reverse import posterior_coefficients, q_posterior
-from ddpm_space.sampling import SamplingSettings
+from ddpm_space.sampling import SamplingSettings, last_of
 from ddpm_space.sampling import sample as sample_frames
 from ddpm_space.schedule import SCHEDULES, NoiseSchedule
 from ddpm_space.ui import gpu
@@ -62,7 +62,7 @@ def build(model: ModelSlot) -> None:
         longest = len(loaded.denoiser.schedule)
         count, number = whole_number(num_images, "num_images", 1, MAX_IMAGES), whole_number(num_steps, "num_steps", 1, longest)
         settings = SamplingSettings(count, number, spacing, variance_type, bool(clip_sample), whole_number(seed, "seed"), longest)
-        *_, last = gpu.steps(sample_frames, loaded, settings, calls=number, batch=count)
+        last = last_of(gpu.steps(sample_frames, loaded, settings, calls=number, batch=count))
         return grid(last.x_prev, columns=round(count**0.5 + 0.49)), {**asdict(settings), "model": loaded.source}
 
     def eps_errors(image: str, timesteps: str, draws: float, seed: float) -> dict:

@@ -116,7 +116,7 @@ class Bench:
                 tell(f"{minutes:g} minutes are over: {len(missing) - number + 1} cells are left; start again to go on")
                 return
             found = {"samples": self._samples, "bits": self._bits, "real": self._real}[cell.kind](cell)
-            self._write(self.file(cell), {**self._about(cell), **found})
+            self._write(self.file(cell), {**self._about(cell), "T": len(self.model.denoiser.schedule), **found})
             tell(f"{number} of {len(missing)}: {cell.name}: {_short(found)}")
 
     def file(self, cell: Cell) -> Path:

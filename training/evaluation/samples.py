@@ -13,7 +13,7 @@ from ddpm_space.coupling import path_noise
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import grid, quantize
 from ddpm_space.samplers import Sampler, walk
-from ddpm_space.sampling import SamplingSettings, sample
+from ddpm_space.sampling import SamplingSettings, last_of, sample
 from training.config import ConfigError
 from training.evaluation.findings import Evaluation
 from training.evaluation.memorisation import pixels
@@ -51,7 +51,7 @@ def draw(
     for piece in share(len(sizes), rank, world):
         # Whole pieces, so that an image shares its batch with the same others on any number of processes.
         settings = SamplingSettings(sizes[piece], num_steps, "trailing", seed=seed + piece, num_train_timesteps=len(denoiser.schedule))
-        *_, last = sample(denoiser, shape, settings, device=str(device))
+        last = last_of(sample(denoiser, shape, settings, device=str(device)))
         done[piece] = quantize(last.x_prev.cpu().float())
     return torch.cat([torch.empty(0, *shape), *together(done, len(sizes), world)])
 
@@ -73,8 +73,7 @@ def draw_chunk(
     generator = torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
     x_T = torch.randn((size, *shape), generator=generator).to(device)
     noise = path_noise(denoiser.schedule, lambda: torch.randn((size, *shape), generator=generator))
-    *_, last = walk(denoiser, x_T, sampler, num_steps, noise)
-    return quantize(last.x_prev.cpu().float())
+    return quantize(last_of(walk(denoiser, x_T, sampler, num_steps, noise)).x_prev.cpu().float())
 
 
 def check_writable(file: Path) -> None:

@@ -45,13 +45,14 @@ class Findings:
         if not self.cells:
             raise ConfigError(f"there are no cells in '{folder}': measure them first, without --report")
         self.sha256 = self._one("weights_sha256", self.cells)
+        self.T = self._one("T", self.cells)
         drawn = [cell for cell in self.cells if cell["kind"] != "bits"]
         self.n, self.features = self._one("n", drawn), self._one("features", drawn)
         self.images = self._one("n", [cell for cell in self.cells if cell["kind"] == "bits"])
         self.distance = drawn[0]["distance"] if drawn else ""
 
     def _one(self, key: str, cells: Sequence[dict[str, Any]]) -> Any:
-        found = {cell[key] for cell in cells}
+        found = {cell.get(key) for cell in cells}
         if len(found) > 1:
             raise ConfigError(f"the cells were measured with different {key} ({', '.join(sorted(map(str, found)))}): measure the old ones again")
         return next(iter(found), None)
@@ -62,7 +63,7 @@ class Findings:
 
     def mean(self, kind: str, sampler: str, steps: int) -> Mean | None:
         """The distance of a sampler at so many steps; None where it was not measured."""
-        found = [cell for cell in self.cells if (cell["kind"], cell["sampler"], cell["steps"]) == (kind, sampler, steps)]
+        found = self._by_seed(kind, sampler, steps).values()
         if not found:
             return None
         values, errors = zip(*((cell["frechet"]["value"], cell["frechet"]["error"]) for cell in found))
@@ -78,12 +79,11 @@ class Findings:
         return None
 
     def whole(self) -> Mean | None:
-        """The whole chain, which the others are compared with."""
-        return self.mean("samples", REFERENCE, self.steps()[-1]) if self.steps() else None
+        """The whole chain, which the others are compared with; None where it was not measured."""
+        return self.mean("samples", REFERENCE, self.T) if self.T else None
 
-    def _drawn(self, sampler: str, steps: int) -> dict[int, dict[str, Any]]:
-        """The cells of a sampler's images by their seed."""
-        return {cell["seed"]: cell for cell in self.cells if (cell["kind"], cell["sampler"], cell["steps"]) == ("samples", sampler, steps)}
+    def _by_seed(self, kind: str, sampler: str, steps: int) -> dict[int, dict[str, Any]]:
+        return {cell["seed"]: cell for cell in self.cells if (cell["kind"], cell["sampler"], cell["steps"]) == (kind, sampler, steps)}
 
     def above_whole(self, sampler: str, steps: int) -> tuple[float, float] | None:
         """How much further than the whole chain's samples those of a sampler are, and the standard error of this difference.
@@ -91,7 +91,7 @@ class Findings:
         Cells of one seed have their noise in common, and so is part of their error: the difference is taken between these, and the jackknife goes
         through both at once.
         """
-        mine, whole = self._drawn(sampler, steps), self._drawn(REFERENCE, max(self.steps(), default=0))
+        mine, whole = self._by_seed("samples", sampler, steps), self._by_seed("samples", REFERENCE, self.T or 0)
         pairs = [(mine[seed], whole[seed]) for seed in sorted(mine.keys() & whole.keys())]
         if not pairs or mine == whole:
             return None
