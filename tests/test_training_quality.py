@@ -279,12 +279,21 @@ def test_the_report_averages_and_says_what_is_near(tmp_path: Path) -> None:
     assert "| SDE-DPM-Solver++ 2M (diffusers) | 20 | 1.17 ± 0.03 | 1 | +0.17 ± 0.01 | yes | 50.0% |" in table
     assert "| DPM-Solver++ 2M (diffusers) | 20 | 1.15 ± 0.03 | 1 | +0.15 ± 0.05 | no | 50.0% |" in table
     assert "| SDE-DPM-Solver++ 2M (diffusers) | 10 | 1.17 ± 0.03 | 1 |  |  | 50.0% |" in table, "another seed's noise is not the whole chain's"
-    files = write_report(tmp_path)
-    assert files[0].read_text(encoding="utf-8") == table
-    if len(files) > 1:  # matplotlib is there
-        drawn = files[1].read_bytes()
-        assert b"DDIM" in drawn or b"<svg" in drawn
-        assert write_report(tmp_path)[1].read_bytes() == drawn
+    summary, whole, *drawn = write_report(tmp_path)
+    assert whole.read_text(encoding="utf-8") == table
+    assert summary.read_text(encoding="utf-8").splitlines() == [
+        "| sampler | 10 steps | 20 steps | 1,000 steps |",
+        "|---|---|---|---|",
+        "| DDPM, variance beta_tilde |  |  | **1.00 ± 0.02** |",
+        "| DDIM (diffusers) |  | **1.10 ± 0.02** |  |",
+        "| DPM-Solver++ 2M (diffusers) |  | 1.15 ± 0.03 |  |",
+        "| SDE-DPM-Solver++ 2M (diffusers) | 1.17 ± 0.03 | **1.17 ± 0.03** |  |",
+    ]
+    for figure in drawn:  # matplotlib is there
+        before = figure.read_bytes()
+        assert b"<svg" in before
+        write_report(tmp_path)
+        assert figure.read_bytes() == before
 
 
 def test_nothing_is_compared_with_a_chain_that_is_not_whole(tmp_path: Path) -> None:

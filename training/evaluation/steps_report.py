@@ -108,12 +108,25 @@ class Findings:
 
 
 def write_report(folder: Path) -> list[Path]:
-    """Write table.md, and figure.svg where matplotlib is installed; returns the files."""
+    """Write summary.md, table.md, and figure.svg where matplotlib is installed; returns the files."""
     findings = Findings(folder)
-    table = folder / "table.md"
+    summary, table = folder / "summary.md", folder / "table.md"
+    summary.write_text(as_summary(findings), encoding="utf-8")
     table.write_text(as_table(findings), encoding="utf-8")
     figure = draw(findings, folder / "figure.svg")
-    return [table, *([figure] if figure else [])]
+    return [summary, table, *([figure] if figure else [])]
+
+
+def as_summary(findings: Findings) -> str:
+    """One row a sampler, one column a number of steps: the distances, those near the whole chain's, and its own, in bold."""
+    steps = sorted({cell["steps"] for cell in findings.cells if cell["kind"] == "samples"})
+    lines = [f"| sampler | {' | '.join(f'{number:,} steps' for number in steps)} |", f"|---{'|---' * len(steps)}|"]
+    for name, sampler in SAMPLERS.items():
+        found = [findings.mean("samples", name, number) for number in steps]
+        marks = ["**" if findings.is_near(name, number) or (name, number) == (REFERENCE, findings.T) else "" for number in steps]
+        if any(found):
+            lines.append(f"| {sampler.words} | {' | '.join(f'{mark}{mean}{mark}' if mean else '' for mean, mark in zip(found, marks))} |")
+    return "\n".join(lines) + "\n"
 
 
 def as_table(findings: Findings) -> str:
