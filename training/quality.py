@@ -5,7 +5,7 @@
 
 A cell is one sampler, number of steps and seed: `--samples` images, their Fréchet distance to the training set and the share recognised; or the
 bits/dim of one variance and chain, where there is a bound. Its JSON holds the hash of the weights: with other weights it is measured anew. --report
-asks no network and writes table.md and figure.svg from the cells that are there.
+asks no network and writes summary.md, table.md and figure.svg from the cells that are there.
 """
 
 from __future__ import annotations
