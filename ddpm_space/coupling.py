@@ -8,6 +8,7 @@ that alone. It holds for the posterior variance beta_tilde only: the variances b
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -55,20 +56,28 @@ def bridge_noise(schedule: NoiseSchedule, t: int, s: int, draw: Callable[[], Ten
     return noise
 
 
-def path_noise(schedule: NoiseSchedule, draw: Callable[[], Tensor]) -> Callable[[int, int], Tensor]:
+class PathNoise:
     """One noise for chains of every length, to be asked for their steps t -> s in turn from t = T - 1 on.
 
     Args:
         schedule, draw: as in `bridge_noise`; `draw` is called T times in all, whatever the chain.
-    Returns:
-        a function of (t, s): standard Gaussian noise, independent between the steps of one chain; 0 where s is clean data.
     """
 
-    def between(t: int, s: int) -> Tensor:
-        noise = bridge_noise(schedule, t, s, draw)
-        return noise if s < 0 else noise / float(beta_tilde(schedule.alpha_bar_at(t), schedule.alpha_bar_at(s)).sqrt())
+    def __init__(self, schedule: NoiseSchedule, draw: Callable[[], Tensor]) -> None:
+        self.schedule, self.draw, self.seconds = schedule, draw, 0.0
 
-    return between
+    def __call__(self, t: int, s: int) -> Tensor:
+        """Standard Gaussian noise, independent between the steps of one chain; 0 where s is clean data."""
+        begun = time.perf_counter()
+        noise = bridge_noise(self.schedule, t, s, self.draw)
+        if s >= 0:
+            noise = noise / float(beta_tilde(self.schedule.alpha_bar_at(t), self.schedule.alpha_bar_at(s)).sqrt())
+        self.seconds += time.perf_counter() - begun
+        return noise
+
+    def surplus(self, num_steps: int) -> float:
+        """Of the seconds that it has taken, those that a chain of `num_steps` steps with noise of its own would not have: it draws one a step."""
+        return self.seconds * (1 - num_steps / len(self.schedule))
 
 
 def coupled_sample(

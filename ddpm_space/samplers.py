@@ -13,7 +13,10 @@ from torch import Generator, Tensor
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import check_finite
 from ddpm_space.sampling import ANALYTIC, SettingsError, table_options
-from ddpm_space.spacing import OPTIMAL
+from ddpm_space.spacing import OPTIMAL, spaced_timesteps
+
+EVEN_ONLY = "DDIMScheduler"
+"""diffusers' DDIM takes every step as T // steps long, wherever the next timestep is: where that leaves a remainder, noise stays in the picture."""
 
 
 @dataclass(frozen=True)
@@ -41,32 +44,45 @@ class Sampler:
         """Whether the denoiser's posterior variance is asked for."""
         return self.variance == ANALYTIC or self.spacing == OPTIMAL
 
+    def problem(self, denoiser: Denoiser, num_steps: int) -> SettingsError | None:
+        """Why it cannot walk this chain in so many steps: the chain has fewer, DDIM has no such steps, or a table is missing. None if it can."""
+        T = len(denoiser.schedule)
+        if not 1 <= operator.index(num_steps) <= T:
+            return SettingsError("error.settings.num_steps", value=num_steps, highest=T)
+        if self.stock == EVEN_ONLY and T % num_steps:
+            return SettingsError("error.settings.uneven", value=num_steps, T=T)
+        if self.needs_table and denoiser.posterior_variance is None:
+            return SettingsError("error.settings.no_table", value=ANALYTIC if self.variance == ANALYTIC else OPTIMAL)
+        return None
+
     def scheduler(self, denoiser: Denoiser, num_steps: int) -> Any:
         """The scheduler of this sampler, its timesteps chosen.
 
         Raises:
-            SettingsError: more steps than the chain has, or a table that was not estimated.
+            SettingsError: its `problem`.
         """
         import diffusers
 
         from ddpm_space.scheduler import NotesDDPMScheduler
 
+        if problem := self.problem(denoiser, num_steps):
+            raise problem
         T = len(denoiser.schedule)
-        if not 1 <= operator.index(num_steps) <= T:
-            raise SettingsError("error.settings.num_steps", value=num_steps, highest=T)
-        if self.needs_table and denoiser.posterior_variance is None:
-            raise SettingsError("error.settings.no_table", value=ANALYTIC if self.variance == ANALYTIC else OPTIMAL)
         common: dict[str, Any] = {
             "num_train_timesteps": T,
             "trained_betas": denoiser.schedule.beta.tolist(),
             "prediction_type": denoiser.prediction_type,
             "timestep_spacing": self.spacing,
         }
-        if self.stock is None:
-            made = NotesDDPMScheduler(**common, variance_type=self.variance, **table_options(denoiser))
-        else:
-            made = getattr(diffusers, self.stock)(**common, **({"algorithm_type": self.algorithm} if self.algorithm else {}))
-        made.set_timesteps(num_steps)
+        if self.stock is None or self.stock == EVEN_ONLY:
+            own = {"variance_type": self.variance, **table_options(denoiser)}
+            made = NotesDDPMScheduler(**common, **own) if self.stock is None else diffusers.DDIMScheduler(**common)
+            made.set_timesteps(num_steps)
+            return made
+        # diffusers' own trailing steps have one too many, t = -1, for some numbers of them; and at zero SNR it divides by zero unless told of it.
+        options = {"algorithm_type": self.algorithm} if self.algorithm else {}
+        made = getattr(diffusers, self.stock)(**common, **options, rescale_betas_zero_snr=denoiser.schedule.terminal_alpha_bar == 0)
+        made.set_timesteps(timesteps=spaced_timesteps(T, num_steps, self.spacing))
         return made
 
 
@@ -106,11 +122,11 @@ def walk(
     Args:
         denoiser: in eval mode; x_T: (B, C, H, W) on its device, standard Gaussian noise.
         noise: what a random sampler draws from on its way: one generator, one for each image, or the noise of a step t -> s itself as a function of
-            (t, s), such as `coupling.path_noise`; s = -1 is clean data. Other samplers are functions of x_T.
+            (t, s), such as `coupling.PathNoise`; s = -1 is clean data. Other samplers are functions of x_T.
     Yields:
         SamplerStep, the last one's x_prev are the images.
     Raises:
-        SettingsError: as `Sampler.scheduler`. ImageError: a chain that ended in NaN.
+        SettingsError: the sampler's `problem`. ImageError: a chain that ended in NaN.
     """
     scheduler = sampler.scheduler(denoiser, num_steps)
     x, total = x_T, len(scheduler.timesteps)

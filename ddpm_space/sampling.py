@@ -40,6 +40,7 @@ SETTINGS_ERRORS = {
     "error.settings.spacing": "Unknown spacing of the steps '{value}': use one of {known}.",
     "error.settings.variance_type": "Unknown variance '{value}': use one of {known}.",
     "error.settings.no_table": "'{value}' needs the model's posterior variance, which it came without: see training/posterior_variance.py.",
+    "error.settings.uneven": "diffusers' DDIM cannot take {value} steps of {T}: use a number of steps that divides {T}.",
     "error.settings.seed": "Seed: {value} is not possible. Use a whole number from 0 to {highest}.",
 }
 

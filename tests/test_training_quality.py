@@ -16,7 +16,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from ddpm_space import analytic
-from ddpm_space.coupling import path_noise
+from ddpm_space.coupling import PathNoise
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import quantize
 from ddpm_space.models import BUNDLED_FOLDER, load
@@ -207,7 +207,7 @@ def inside(name: str, steps: int, noise: Any) -> torch.Tensor:
 
 
 def path(generator: torch.Generator) -> Any:
-    return path_noise(still().schedule, lambda: torch.randn((300, 1, 4, 4), generator=generator))
+    return PathNoise(still().schedule, lambda: torch.randn((300, 1, 4, 4), generator=generator))
 
 
 @pytest.mark.parametrize("name", ["ddpm-small", "sde-dpm-solver++"])
@@ -231,7 +231,7 @@ def test_the_images_of_a_shorter_chain_are_nearly_those_of_the_whole_one() -> No
 
 def test_the_shared_noise_is_standard_gaussian_and_new_in_every_step() -> None:
     generator = torch.Generator().manual_seed(0)
-    noise = path_noise(NoiseSchedule.cosine(50), lambda: torch.randn(20_000, generator=generator))
+    noise = PathNoise(NoiseSchedule.cosine(50), lambda: torch.randn(20_000, generator=generator))
     drawn = torch.stack([noise(t, s) for t, s in ((49, 30), (30, 29), (29, 3), (3, 0))])
     assert not noise(0, -1).any(), "clean data gets none"
     # Of 20,000 values: mean, variance and the correlations of two steps are off by less than 4.5 standard errors.

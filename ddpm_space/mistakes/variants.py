@@ -162,7 +162,7 @@ _ALL = (
     ),
     Mistake(
         "missing_root",
-        "漏了根号：一步加噪时给原图乘了 ᾱ_t，应为 √ᾱ_t；图像消失得太快。",
+        "漏了根号：从 x_0 直接加噪到 x_t 时，给原图乘了 ᾱ_t，应为 √ᾱ_t；图像消失得太快。",
         "A square root is missing: the jump scales the image by abar_t instead of sqrt(abar_t), and it fades too fast.",
         "q_cumulative",
         _mean_without_root,

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpm_space.coupling import path_noise
+from ddpm_space.coupling import PathNoise
 from ddpm_space.denoiser import Denoiser
 from ddpm_space.images import grid, quantize
 from ddpm_space.samplers import Sampler, walk
@@ -72,7 +72,7 @@ def draw_chunk(
     """
     generator = torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
     x_T = torch.randn((size, *shape), generator=generator).to(device)
-    noise = path_noise(denoiser.schedule, lambda: torch.randn((size, *shape), generator=generator))
+    noise = PathNoise(denoiser.schedule, lambda: torch.randn((size, *shape), generator=generator))
     return quantize(last_of(walk(denoiser, x_T, sampler, num_steps, noise)).x_prev.cpu().float())
 
 

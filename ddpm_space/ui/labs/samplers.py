@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from ddpm_space import figures
-from ddpm_space.coupling import path_noise
+from ddpm_space.coupling import PathNoise
 from ddpm_space.errors import TextError
 from ddpm_space.models import LoadedModel
-from ddpm_space.samplers import SAMPLERS, Sampler, SamplerStep, walk
+from ddpm_space.samplers import SAMPLERS, walk
 from ddpm_space.sampling import image_generator
 from ddpm_space.ui.asked import Asked
 from ddpm_space.ui.forms import MAX_SEED
@@ -40,13 +41,13 @@ class SamplersError(TextError):
 def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
     """Stream the rows, each with its time and its network calls; all begin from the same x_T, and those that add noise share it.
 
-    A sampler that needs the model's posterior variance is left out where there is none, and named.
+    A sampler that needs the model's posterior variance is left out where there is none, and named; so is DDIM where it has no such steps.
     """
     loaded = model.get(asked)
     longest = len(loaded.denoiser.schedule)
     steps = min(int(asked.choice("steps", STEPS)), longest)
     chosen = [word for word in OFFERED if asked.flag(word)]
-    there = [word for word in chosen if not SAMPLERS[OFFERED[word]].needs_table or loaded.denoiser.posterior_variance is not None]
+    there = [word for word in chosen if SAMPLERS[OFFERED[word]].problem(loaded.denoiser, steps) is None]
     runs = [*((word, steps) for word in there), *([("ddpm", longest)] if asked.flag("whole") else [])]
     images, seed = asked.whole("images", 1, MAX_IMAGES), asked.whole("seed", 0, MAX_SEED)
     if not chosen and not runs:
@@ -56,7 +57,8 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
     begun, sent = time.perf_counter(), 0.0
     for word, count in runs:
         row, seconds = {"sampler": word, "steps": count}, 0.0
-        for step, spent in timed(drawn(loaded, SAMPLERS[OFFERED[word]], count, images, seed)):
+        x_T, noise = shared_noise(loaded, images, seed)
+        for step, spent in timed(walk(loaded.denoiser, x_T, SAMPLERS[OFFERED[word]], count, noise)):
             seconds += spent
             if time.perf_counter() - begun > RUN_SECONDS:
                 yield {**about, "rows": rows, "now": None, "limit": RUN_SECONDS, "done": True}
@@ -66,15 +68,14 @@ def run(model: ModelSlot, asked: Asked) -> Iterator[Payload]:
                 yield {**about, "rows": rows, "now": {**row, "index": step.index, "t": step.t, "pictures": figures.pictures(guess)}}
                 sent = time.perf_counter()
         # Some solvers visit a timestep twice: calls are counted, not taken from what was asked.
-        rows = [*rows, {**row, "calls": step.total, "seconds": seconds, "pictures": figures.pictures(step.x_prev)}]
+        rows = [*rows, {**row, "calls": step.total, "seconds": seconds - noise.surplus(count), "pictures": figures.pictures(step.x_prev)}]
         yield {**about, "rows": rows, "now": None, "done": len(rows) == len(runs)}
     if not runs:
         yield {**about, "rows": rows, "now": None, "done": True}
 
 
-def drawn(loaded: LoadedModel, sampler: Sampler, steps: int, images: int, seed: int) -> Iterator[SamplerStep]:
-    """One sampler's steps. Image i of a seed has noise of its own, the same in every row: over all T steps, that of the film above."""
+def shared_noise(loaded: LoadedModel, images: int, seed: int) -> tuple[Tensor, PathNoise]:
+    """x_T and the noise on the way. Image i of a seed has noise of its own, the same in every row: over all T steps, that of the film above."""
     generators = [image_generator(seed, index) for index in range(images)]
     draw = lambda: torch.cat([torch.randn((1, *loaded.shape), generator=generator) for generator in generators])  # noqa: E731
-    x_T = draw().to(loaded.device)
-    return walk(loaded.denoiser, x_T, sampler, steps, path_noise(loaded.denoiser.schedule, draw))
+    return draw().to(loaded.device), PathNoise(loaded.denoiser.schedule, draw)

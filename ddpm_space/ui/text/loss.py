@@ -84,14 +84,14 @@ LOSS = {
         "The variational bound splits an upper limit of $-\\log p_\\theta(\\mathbf x_0)$ into T + 1 terms: how far the end is from "
         "pure noise, how wrong each "
         "reverse step is, and what the last decoding costs. Their sum in bits, "
-        " divided by the number of values (pixels × channels), is bits/dim; smaller is better.",
+        "divided by the number of values (pixels × channels), is bits/dim; smaller is better.",
     ),
     "bound.chain": ("沿哪条链计算", "Along which chain"),
     "bound.chain.50": ("50 步", "50 steps"),
     "bound.chain.100": ("100 步", "100 steps"),
     "bound.chain.250": ("250 步", "250 steps"),
     "bound.chain.all": ("全部 T 步", "all T steps"),
-    "bound.pictures": ("给谁做 X 光", "What is X-rayed"),
+    "bound.pictures": ("计算哪张图的下界", "Whose bound"),
     "bound.pictures.mine": ("上面选的图", "the picture above"),
     "bound.pictures.digits": ("十张自带的数字", "the ten bundled digits"),
     "bound.network": ("用哪个网络", "Network"),
@@ -109,7 +109,7 @@ LOSS = {
     "bound.clip": ("先把 x̂₀ 截断到 [−1, 1]", "Clip x̂₀ to [−1, 1] first"),
     "bound.run": ("计算变分下界", "Compute bound"),
     "bound.empty": (
-        "点“计算变分下界”：上面选好的那张图，T + 1 项从最吵的一步开始逐项到达，总和随之累计。",
+        "点“计算变分下界”：上面选好的那张图，T + 1 项从噪声最大的一步开始逐项算出，总和随之累计。",
         "Press Compute bound: for the picture chosen above, the T + 1 terms arrive one by one from the noisiest step down, and "
         "the sum grows with them.",
     ),
@@ -134,8 +134,8 @@ LOSS = {
     "bound.clip_on": ("x̂₀ 截断到 [−1, 1]", "x̂₀ clipped to [−1, 1]"),
     "bound.clip_off": ("x̂₀ 不截断", "x̂₀ not clipped"),
     "bound.weighing": (
-        "权重乘以噪声误差就是 $L_{t-1}$，方差取 $\\beta_t$ 时还要加一个与网络无关的常数；截断了 x̂₀ 的步和 $L_0$ 只是近似如此。",
-        "Weight times error is $L_{t-1}$, with a constant that no network changes where the variance is $\\beta_t$; "
+        "权重乘以噪声误差就是 $L_{t-1}$；方差不取 $\\tilde\\beta_t$ 时，还要加一项与所预测的噪声无关的量。截断了 x̂₀ 的步和 $L_0$ 只是近似如此。",
+        "Weight times error is $L_{t-1}$, plus, unless the variance is $\\tilde\\beta_t$, a term that does not depend on the predicted noise; "
         "where x̂₀ is clipped, and for $L_0$, only nearly so.",
     ),
     "bound.respaced": (
@@ -157,7 +157,7 @@ LOSS = {
     "bound.chart_errors": ("每个 t 的噪声误差", "Error of the noise at each t"),
     "bound.floor_line": ("贝叶斯下限", "Bayes floor"),
     "bound.floor_unknown": (
-        "一张任意的图没有已知的下限。选“十张自带的数字”：在“图只可能是这十张之一”的世界里，谁也低不过的误差是精确知道的。",
+        "一张任意的图没有已知的下限。选“十张自带的数字”：在“图只可能是这十张之一”的世界里，任何网络都无法低于的误差是精确已知的。",
         "For any picture no floor is known. Choose the ten bundled digits: in the world where a picture is one of "
         "these ten, the error that no network "
         "can undercut is known exactly.",
@@ -184,7 +184,7 @@ LOSS = {
     "lossy.title": ("如果把这张图当成压缩文件，先收到的比特画出了什么？", "As a compressed file, what do the first bits of this picture draw?"),
     "lossy.lead": (
         "把 $x_T,\\dots,x_t$ 依次发给接收方，他随时可以猜一张 $\\hat{\\mathbf x}_0$：发出的比特是码率，猜错多少是失真。"
-        "Ho 2020 第 4.3 节在 CIFAR-10 上量到，一半以上的比特花在肉眼看不出的细节上。",
+        "Ho 2020 第 4.3 节在 CIFAR-10 上测得，一半以上的比特花在肉眼看不出的细节上。",
         "Send $x_T,\\dots,x_t$ one after another: at any time the receiver can guess $\\hat{\\mathbf x}_0$. The bits "
         "sent are the rate, the error of the guess "
         "is the distortion; on CIFAR-10 more than half of the bits went into details that no eye sees (Ho 2020, section 4.3).",

@@ -9,9 +9,9 @@ CHINESE = {
     "error.visitor.too_large": "“{source}”的权重有 {megabytes} MB，这个页面最多接受 {limit} MB。",
     "error.visitor.side": "“{source}”的图像宽 {found} 像素，这个页面最多接受 {limit} 像素。",
     "error.visitor.config": "“{source}”的网络对这个页面来说太大：最多 {layers} 级、每级 {layers} 层，训练链最多 {steps} 步。",
-    "error.visitor.unreached": "没能从 Hub 取到“{source}”（{reason}）：请稍后再试，或用内置模型。",
+    "error.visitor.unreached": "没能从 Hub 取到“{source}”（{reason}）：请稍后再试，或用自带模型。",
     "error.visitor.loading": "“{source}”还在下载：请过一会儿再试。",
-    "error.visitor.busy": "正在下载别的访问者的模型：请过一会儿再试。",
+    "error.visitor.busy": "正在下载别的访客的模型：请过一会儿再试。",
 }
 
 MODELS = {

@@ -50,7 +50,7 @@ SAMPLING = {
     ),
     "film.limit": (
         "一次最多运行 {limit} 秒，到时就停下，让给后面的人。",
-        "A run may take {limit} s; then it ends, as others are waiting.",
+        "A run may take {limit} s; then it ends, so that others get their turn.",
     ),
     "film.kept": ("为节省内存，只保留了其中 {kept} 步供回看。", "To save memory, {kept} of them are kept for looking back."),
     "film.few_steps": (
@@ -205,8 +205,8 @@ SAMPLING = {
         "steps.",
     ),
     "step_counts.left_out": (
-        "{counts} 步没有算：这个模型只训练了 {T} 步。",
-        "Not computed: {counts} steps. This model was trained with {T} steps only.",
+        "{counts} 步没有算：这个模型的扩散链总共只有 {T} 步。",
+        "Not computed: {counts} steps. This model's chain has only {T} steps.",
     ),
     "step_counts.steps": ("{steps} 步", "{steps} steps"),
     "step_counts.cost": ("网络调用 {calls} 次，{seconds} 秒", "{calls} network calls, {seconds} s"),
@@ -224,7 +224,7 @@ SAMPLING = {
     "samplers.title": ("换一种采样方法，少走几步行不行？", "Does another sampler do with fewer steps?"),
     "samplers.lead": (
         "同一个网络、同一份噪声、同样的步数，换几种走法：笔记里的 DDPM 祖先采样，每一步都加一份新噪声；diffusers 自带的 DDIM 和 DPM-Solver++ "
-        "一路不加噪声，沿着一条常微分方程的轨道走；SDE-DPM-Solver++ 也加噪声，它的一阶步就是方差取 $\\tilde\\beta_t$ 的祖先采样，二阶步再用上一步的 "
+        "一路不加噪声，沿着一条常微分方程的轨迹走；SDE-DPM-Solver++ 也加噪声，它的一阶步就是方差取 $\\tilde\\beta_t$ 的祖先采样，二阶步再用上一步的 "
         "$\\hat{\\mathbf x}_0$ 修正。diffusers 的这三种都没有变分下界。",
         "One network, one noise and as many steps, walked in several ways: the notes' ancestral DDPM adds fresh noise in every step; diffusers' own "
         "DDIM and DPM-Solver++ add none and follow the path of an ordinary differential equation; SDE-DPM-Solver++ adds noise too: its first-order "
@@ -255,24 +255,32 @@ SAMPLING = {
     "samplers.finished": ("全部算完，共 {count} 行。", "All rows are there: {count}."),
     "samplers.stopped": ("已停止；算完 {count} 行。", "Stopped; finished rows: {count}."),
     "samplers.about": (
-        "各行从同一个 $\\mathbf x_T$ 出发。DDIM 和 DPM-Solver++ 逼近的是同一条轨道，步数够多时会走到同一张图。加噪声的几行共用一份噪声，"
-        "长步的噪声由它跨过的每一小步合成：步数越多，方差取 $\\tilde\\beta_t$ 的 DDPM 和 SDE-DPM-Solver++ 就越像 DDPM 走满全部 T 步的那一行。"
-        "那一行和前两种的图不同，要比的是像不像真图，而不是逐个像素。",
-        "All rows begin from one $\\mathbf x_T$. DDIM and DPM-Solver++ approximate the same path and with enough steps arrive at the same picture. "
-        "The rows that add noise share it, a long step's put together from those of the small steps that it spans: with more steps DDPM with "
-        "variance $\\tilde\\beta_t$ and SDE-DPM-Solver++ come to look like DDPM's row over all T steps. That row is another picture than the "
-        "first two's: compare how real they look, not pixel by pixel.",
+        "各行从同一个 $\\mathbf x_T$ 出发。DDPM 和 DDIM 每一步都把 $\\hat{\\mathbf x}_0$ 截断到 [−1, 1]，两种 DPM-Solver++ 不截断。"
+        "DDIM 和 DPM-Solver++ 逼近同一条轨迹，步数够多时，除截断带来的差别外会得到同样的图。加噪声的几行共用一份噪声，"
+        "长步的噪声由它跨过的各个小步合成：步数越多，方差取 $\\tilde\\beta_t$ 的 DDPM 和 SDE-DPM-Solver++ 就越像 DDPM 走满全部 T 步的那一行。"
+        "那一行的图与 DDIM、DPM-Solver++ 的不同：要比的是像不像真图，而不是逐个像素。",
+        "All rows begin from one $\\mathbf x_T$. DDPM and DDIM clip $\\hat{\\mathbf x}_0$ to [−1, 1] in every step, the two DPM-Solver++ do not. "
+        "DDIM and DPM-Solver++ approximate the same path; with enough steps their pictures agree but for that clipping. The rows that add noise "
+        "share it, a long step's put together from those of the small steps that it spans: with more steps DDPM with variance "
+        "$\\tilde\\beta_t$ and SDE-DPM-Solver++ come to look like DDPM's row over all T steps. Its pictures are not those of DDIM and "
+        "DPM-Solver++: compare how real they look, not pixel by pixel.",
     ),
-    "samplers.left_out": (
+    "samplers.left_out.analytic": (
         "“最优方差”一行没有算：它要用对这个模型估计好的一张表（training/posterior_variance.py），而这个模型没有。",
-        "The row of the best variance was not computed: it needs a table estimated for this model (training/posterior_variance.py), which has none.",
+        "The row of the best variance was not computed: it needs a table estimated for this model (by training/posterior_variance.py), "
+        "and this model has none.",
+    ),
+    "samplers.left_out.ddim": (
+        "DDIM 一行没有算：这个模型的链有 {T} 步，而 diffusers 的 DDIM 只能走能整除 {T} 的步数，否则图里会留下噪声。",
+        "The row of DDIM was not computed: this model's chain has {T} steps, and diffusers' DDIM leaves noise in the picture unless the number of "
+        "steps divides {T}.",
     ),
     "samplers.title_of_row": ("{name}，{steps} 步", "{name}, {steps} steps"),
     "samplers.what.ddpm": ("祖先采样，方差取后验方差", "ancestral sampling with the posterior's variance"),
     "samplers.what.analytic": ("祖先采样，方差取 Analytic-DPM 的估计", "ancestral sampling with Analytic-DPM's variance"),
-    "samplers.what.sde": ("加噪声，多步，二阶", "adds noise, multistep, of second order"),
+    "samplers.what.sde": ("随机，多步法，二阶", "adds noise, multistep, of second order"),
     "samplers.what.ddim": ("确定性，一阶", "deterministic, of first order"),
-    "samplers.what.dpm": ("确定性，多步，二阶", "deterministic, multistep, of second order"),
+    "samplers.what.dpm": ("确定性，多步法，二阶", "deterministic, multistep, of second order"),
     "samplers.cost": ("网络调用 {calls} 次，{seconds} 秒", "{calls} network calls, {seconds} s"),
     "samplers.picture": ("{name} 走 {steps} 步的结果", "what {name} made in {steps} steps"),
     "error.samplers.none": ("没有可算的行：请至少选一种采样方法。", "No row to compute: choose at least one sampler."),

@@ -32,9 +32,9 @@ function build(stage) {
   return (payload, phase) => {
     const values = { count: payload.rows.length, step: (payload.now?.index ?? 0) + 1, steps: payload.now?.steps };
     status.replaceChildren(say("span", payload.now && phase !== "stopped" ? "samplers.running" : `samplers.${phase === "running" ? "between" : phase}`, values));
-    const left = payload.left_out.length ? say("p", "samplers.left_out", {}, "warning") : null;
+    const left = payload.left_out.map((name) => say("p", `samplers.left_out.${name}`, { T: payload.T }, "warning"));
     const limit = payload.limit ? say("p", "film.limit", { limit: payload.limit }, "warning") : null;
-    notes.replaceChildren(...[say("p", "samplers.about"), left, limit].filter(Boolean));
+    notes.replaceChildren(...[say("p", "samplers.about"), ...left, limit].filter(Boolean));
     list.replaceChildren(...payload.rows.map(resultRow), ...(payload.now && phase !== "stopped" ? [runningRow(payload.now)] : []));
   };
 }
