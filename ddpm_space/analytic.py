@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 
 from ddpm_space.denoiser import Denoiser
+from ddpm_space.images import images_a_call
+from ddpm_space.notes.coefficients import as_precise
 from ddpm_space.notes.elbo import discretized_log_likelihood
 from ddpm_space.notes.forward import q_cumulative_sample
 from ddpm_space.notes.reverse import beta_tilde, largest_last_sigma, optimal_variance, posterior_variance_from_eps
@@ -32,6 +34,10 @@ FILE = "posterior_variance.json"
 
 LAST_GREY_LEVELS = 2.0
 """The last noise that a chain adds is no more than so many grey levels on average [Bao 2022 section 5]."""
+
+
+AT_ONCE = 256
+"""Noised images in one call of the network, of up to 32 x 32 pixels."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,11 @@ def estimate(
         eps = torch.randn(x_0.shape, generator=generator).to(x_0)
         x_t = q_cumulative_sample(x_0, schedule.alpha_bar[t], eps=eps)
         with torch.inference_mode():
-            predicted = denoiser.predict(x_t, torch.full((draws,), t, device=x_t.device), clip=1.0)
-        clean, x_0_hat = x_0.cpu().double(), predicted.x_0_hat.cpu().double()
-        errors = (clean - x_0_hat).square().flatten(1).mean(1)
-        sizes = predicted.eps_theta.cpu().double().square().flatten(1).mean(1)
+            each = torch.tensor(t, device=x_t.device)
+            predicted = [denoiser.predict(part, each, clip=1.0) for part in x_t.split(images_a_call(x_t.shape, AT_ONCE))]
+        clean, x_0_hat = as_precise(x_0), as_precise(torch.cat([part.x_0_hat for part in predicted]))
+        errors = (clean - x_0_hat).square().flatten(1).mean(1).cpu().double()
+        sizes = torch.cat([as_precise(part.eps_theta).square().flatten(1).mean(1) for part in predicted]).cpu().double()
         decoder = torch.tensor(best_decoder(clean, x_0_hat), dtype=torch.float64)
         found.append(torch.stack([errors.mean(), errors.std() / math.sqrt(draws), sizes.mean(), *decoder]))
         if progress is not None:

@@ -10,6 +10,7 @@ import base64
 import io
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -97,6 +98,15 @@ def fitted(image: Image.Image, size: int, fit: str = "center") -> Image.Image:
     scale = size / min(image.size)
     wanted = (size, size) if fit == "stretch" else (max(size, round(image.width * scale)), max(size, round(image.height * scale)))
     return image if image.size == wanted else image.resize(wanted, Image.Resampling.LANCZOS)
+
+
+def images_a_call(shape: Sequence[int], most: int) -> int:
+    """How many images to give a network at once: `most` of up to 32 x 32 pixels, fewer of larger ones, so that memory stays as it is.
+
+    Args:
+        shape: (..., H, W) of the images.
+    """
+    return max(1, min(most, most * 32 * 32 // (shape[-1] * shape[-2])))
 
 
 def quantize(x: Tensor) -> Tensor:

@@ -220,7 +220,7 @@ def _scheduler(denoiser: Denoiser, settings: SamplingSettings) -> NotesDDPMSched
 
 def table_options(denoiser: Denoiser) -> dict[str, list[float] | None]:
     """What a scheduler needs to know of a network for the variance "analytic" and the spacing "optimal"."""
-    rows = {"posterior_variance": denoiser.posterior_variance, "decoder_nats": denoiser.decoder_nats}
+    rows = {name: getattr(denoiser, name) for name in ("posterior_variance", "decoder_variance", "decoder_nats")}
     return {name: None if row is None else row.tolist() for name, row in rows.items()}
 
 

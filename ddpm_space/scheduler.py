@@ -54,12 +54,11 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
 
     Args:
         as in `DDPMScheduler`, and
-        beta_schedule: one of `scheduler_parts.stock_schedules.BETA_SCHEDULES`.
-        variance_type: one of `scheduler_parts.chain.VARIANCE_TYPES`.
+        beta_schedule, variance_type: of `scheduler_parts.stock_schedules.BETA_SCHEDULES`, and of `scheduler_parts.chain.VARIANCE_TYPES`.
         timestep_spacing: one of `spacing.TIMESTEP_SPACINGS`, or "optimal".
         given_variance: for "given", T values sigma_t^2 by training timestep; None at every t that the chain in use does not visit.
         posterior_variance: for the variance "analytic" and the spacing "optimal", T values V_t as `analytic.estimate` finds them; any chain will do.
-        decoder_nats: for that spacing, T values of L_0 per dimension, from the same estimate; without them a Gaussian's are taken.
+        decoder_nats: for that spacing, T values of L_0 per dimension, from that estimate; decoder_variance: their sigma_t^2, for the bound alone.
     Raises:
         ValueError: an unknown option, or a number out of range; the valid ones are named.
     """
@@ -90,6 +89,7 @@ class NotesDDPMScheduler(SchedulerMixin, ConfigMixin):
         given_variance: Sequence[float | None] | None = None,
         posterior_variance: Sequence[float] | None = None,
         decoder_nats: Sequence[float] | None = None,
+        decoder_variance: Sequence[float] | None = None,
     ) -> None:
         check_options(self.config)
         self.schedule, problems, self.has_capped_betas = build_schedule(

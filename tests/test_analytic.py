@@ -185,7 +185,7 @@ def test_plain_diffusers_does_not_mind_the_table(with_table: Path) -> None:
 def test_a_scheduler_saves_the_table_and_reads_it_back(tmp_path: Path) -> None:
     table = exact_table(NoiseSchedule.cosine(1000)).tolist()
     nats = torch.linspace(0.5, 2, 1000).tolist()
-    rows = {"posterior_variance": table, "decoder_nats": nats}
+    rows = {"posterior_variance": table, "decoder_nats": nats, "decoder_variance": (2 * torch.tensor(table)).tolist()}
     scheduler = NotesDDPMScheduler(
         beta_schedule="cosine", prediction_type="v_prediction", variance_type="analytic", timestep_spacing="optimal", **rows
     )
@@ -195,6 +195,7 @@ def test_a_scheduler_saves_the_table_and_reads_it_back(tmp_path: Path) -> None:
     for folder in ("stock", "own"):
         again = NotesDDPMScheduler.from_pretrained(tmp_path / folder)
         assert (again.config.variance_type, again.config.timestep_spacing) == ("analytic", "optimal")
+        assert {name: again.config[name] for name in rows} == rows
         for one in (scheduler, again):
             one.set_timesteps(6)
         assert torch.equal(again.timesteps, scheduler.timesteps)
@@ -211,6 +212,7 @@ def test_a_scheduler_saves_the_table_and_reads_it_back(tmp_path: Path) -> None:
         (lambda: NotesDDPMScheduler(posterior_variance=[0.1] * 999 + [-1.0]), r"posterior_variance\[999\] = -1.0"),
         (lambda: NotesDDPMScheduler(decoder_nats=[0.1] * 10), "decoder_nats has 10 values: give 1000"),
         (lambda: NotesDDPMScheduler(decoder_nats=[0.1] * 999 + [-1.0]), r"decoder_nats\[999\] = -1.0"),
+        (lambda: NotesDDPMScheduler(decoder_variance=[0.1] * 10), "decoder_variance has 10 values: give 1000"),
         (lambda: NotesDDPMScheduler(posterior_variance=[math.nan] * 1000), r"posterior_variance\[0\] = nan"),
         (lambda: analytic.analytic_variance(torch.ones(10), SCHEDULE), r"shape \(10,\): give one number a training timestep"),
     ],

@@ -87,6 +87,14 @@ def test_the_error_of_a_difference_knows_what_two_sets_have_in_common(monkeypatc
     assert float(torch.tensor(apart).mean()) > 3 * spread
 
 
+def test_the_distances_without_a_part_are_torchmetrics_own() -> None:
+    mix = torch.randn(6, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    x, y = cloud(300, 6) @ mix + 5, cloud(230, 6, seed=1).float()
+    reference, place = Reference(x), torch.arange(230) % frechet.GROUPS
+    expected = [reference.distance(y[place != group], [0.0, 0.0]).value for group in range(frechet.GROUPS)]
+    assert reference.left_out(y) == pytest.approx(expected, rel=1e-6)
+
+
 def test_too_few_images_for_a_covariance_are_refused() -> None:
     with pytest.raises(ValueError, match="n = 5 images: use more than 5"):
         Reference(cloud(100, 5)[:5])

@@ -5,29 +5,31 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from diffusers import DDPMScheduler
+import yaml
+from PIL import Image
 
 from ddpm_space import analytic
-from ddpm_space.coupling import PathNoise
+from ddpm_space.bound import full_bound
 from ddpm_space.denoiser import Denoiser
-from ddpm_space.images import quantize
+from ddpm_space.images import images_a_call, quantize
 from ddpm_space.models import BUNDLED_FOLDER, load
-from ddpm_space.samplers import SAMPLERS, walk
-from ddpm_space.sampling import SettingsError
+from ddpm_space.samplers import SAMPLERS
 from ddpm_space.schedule import NoiseSchedule
 from training import posterior_variance, quality
-from training.config import ConfigError
+from training.config import ConfigError, make_config
+from training.data import open_data
 from training.evaluation import cells
 from training.evaluation.cells import Bench, Cell, plan
-from training.evaluation.samples import draw, draw_chunk
+from training.evaluation.heldout import some
+from training.evaluation.samples import draw_chunk
 from training.evaluation.steps_report import Findings, as_table, write_report
 
 FEW_CELLS = [
@@ -116,6 +118,99 @@ def test_cells_of_another_table_are_measured_again(tmp_path: Path) -> None:
         assert [again.is_there(cell) for cell in asked] == [True, False, False]
 
 
+def test_cells_of_other_images_or_another_chain_are_measured_again(tmp_path: Path) -> None:
+    model = load("bundled:mnist")
+    rows, others = (Images(quantize(torch.rand(70, 1, 28, 28, generator=torch.Generator().manual_seed(seed)) * 2 - 1)) for seed in (0, 1))
+    asked = [Cell("bits", "ddpm-small", 2, 0)]
+    Bench(model, rows, rows, tmp_path, 70, 2, "mnist", "x").run(asked, lambda line: None)
+    chain = replace(model, denoiser=replace(model.denoiser, schedule=NoiseSchedule.linear(1000)))
+    for again in (Bench(model, others, rows, tmp_path, 70, 2, "mnist", "x"), Bench(chain, rows, rows, tmp_path, 70, 2, "mnist", "x")):
+        assert not again.is_there(asked[0])
+        again.run([Cell("bits", "ddpm-large", 2, 0)], lambda line: None)
+        with pytest.raises(ConfigError, match=r"different (data|chain)_sha256"):
+            Findings(tmp_path)
+        again.file(Cell("bits", "ddpm-large", 2, 0)).unlink()
+    assert Bench(model, rows, rows, tmp_path, 70, 2, "mnist", "another name").is_there(asked[0])
+
+
+def test_large_pictures_are_drawn_and_bounded_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as 28 x 28 pictures take memory; what is measured is that of each."""
+    assert [images_a_call((1, side, side), 250) for side in (28, 32, 64, 512)] == [250, 250, 62, 1]
+    most: list[int] = []
+
+    def network(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        most.append(len(x))
+        return torch.tanh(x)
+
+    loaded = load("bundled:mnist")
+    model = replace(loaded, denoiser=replace(loaded.denoiser, network=network))
+    rows = Images(quantize(torch.rand(70, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1))
+    monkeypatch.setattr(cells, "images_a_call", lambda shape, most: 3)
+    bench = Bench(model, rows, rows, tmp_path, 70, 5, "mnist", "x")
+    asked = [Cell("samples", "ddpm-small", 2, 0), Cell("bits", "ddpm-small", 2, 0)]
+    bench.run(asked, lambda line: None)
+    assert max(most) == 6, "three images, two terms of the bound at once"
+    kept = json.loads(bench.file(asked[1]).read_text())
+    whole = full_bound(model.denoiser, some(rows, 5, 0)[:3], schedule=model.denoiser.schedule.respaced([999, 499]), seed=0).per_image()
+    assert len(kept["per_image"]) == 5 and kept["per_image"][:3] == pytest.approx(whole.tolist())
+    assert kept["bits_per_dim"]["total"]["mean"] == pytest.approx(sum(kept["per_image"]) / 5)
+
+
+def test_the_estimate_takes_large_pictures_a_few_at_a_time() -> None:
+    most: list[int] = []
+
+    def network(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        most.append(len(x))
+        return torch.tanh(x)
+
+    denoiser, x = Denoiser(network, "sample", NoiseSchedule.cosine(3)), torch.zeros(20, 1, 128, 128)
+    found = analytic.estimate(denoiser, lambda rows: x[rows], 20, draws=20)
+    assert max(most) == 16 and sum(most) == 60 and found.images == 20
+
+
+@pytest.mark.parametrize("script", [quality, posterior_variance])
+def test_what_the_run_held_out_is_held_out_here_too(
+    short_model: Path, tmp_path: Path, script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A set without a test split: the run took 12 pictures out by its seed, and learned from all others. It was streamed, which counts no more."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(130):
+        Image.fromarray(np.full((28, 28), number, np.uint8)).save(folder / f"{number}.png")
+    (short_model / "training_config.yaml").write_text(yaml.safe_dump({"dataset": "pictures", "eval_images": 12, "seed": 5, "streaming": True}))
+    seen: list[Any] = []
+    monkeypatch.setattr(script, "open_data", lambda config: seen.append(open_data(config)) or seen[-1])
+    words = ["--model", str(short_model), "--dataset", str(folder)]
+    if script is quality:
+        with pytest.raises(ConfigError, match="12 held-out images: the distances need more than 64; name a data set with a test split"):
+            quality.main([*words, "--folder", str(tmp_path / "cells"), "--cpu_threads", "1"])
+    else:
+        posterior_variance.main([*words, "--images", "2"])
+    own = open_data(make_config({"dataset": str(folder), "eval_images": 12, "seed": 5}))
+    assert torch.equal(seen[0].held_out.batch(torch.arange(12)), own.held_out.batch(torch.arange(12)))
+    assert len(seen[0].train) == 118 and "12 of its pictures" in "".join(capsys.readouterr())
+
+
+def test_samplers_that_this_model_does_not_have_are_left_out_and_named(
+    short_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [Cell("samples", name, 3, 0) for name in ("ddim", "ddpm-analytic", "dpm-solver++")]
+    monkeypatch.setattr(quality, "plan", lambda *given: [*asked, Cell("bits", "ddpm-analytic-optimal", 3, 0)])
+    words = ["--model", str(short_model), "--dataset", "bundled", "--samples", "66", "--images", "2", "--cpu_threads", "1"]
+    quality.main([*words, "--folder", str(tmp_path / "q")])
+    said = capsys.readouterr().err
+    assert "left out: DDIM (diffusers): diffusers' DDIM cannot take 3 steps of 20" in said
+    assert "left out: DDPM, variance analytic: 'analytic' needs the model's posterior variance" in said and "optimal steps" in said
+    assert [file.name for file in (tmp_path / "q" / "cells").iterdir()] == ["samples-dpm-solver++-3-0.json"]
+
+
+@pytest.mark.parametrize("images", [1, 71])
+def test_a_number_of_images_that_has_no_error_bar_or_is_not_there_is_refused(tmp_path: Path, images: int) -> None:
+    rows = Images(torch.zeros(70, 1, 28, 28))
+    with pytest.raises(ConfigError, match=f"--images {images}: use 2 to 70, the held-out images, or 0 for no bits/dim"):
+        Bench(load("bundled:mnist"), rows, rows, tmp_path, 70, images, "mnist", "x")
+
+
 class Images:
     def __init__(self, x: torch.Tensor) -> None:
         self.x = x
@@ -140,118 +235,19 @@ def test_the_plan_has_every_sampler_at_few_steps_and_one_whole_chain() -> None:
     assert max(cell.steps for cell in plan(40, 1, False)) == 40
 
 
-def toy(T: int = 50) -> Denoiser:
-    table = torch.linspace(1e-3, 0.8, T, dtype=torch.float64)
-    return Denoiser(lambda x, t: torch.tanh(x) * (1 + t.reshape(-1, 1, 1, 1) / T), "epsilon", NoiseSchedule.cosine(T), None, table)
-
-
-def test_the_ancestral_sampler_is_stock_ddpm() -> None:
-    """diffusers' own DDPMScheduler, with the same noise from the same generator."""
-    denoiser = toy()
-    generator = torch.Generator().manual_seed(3 * 1_000_003 + 2)
-    *_, last = walk(denoiser, torch.randn((6, 1, 4, 4), generator=generator), SAMPLERS["ddpm-large"], 10, generator)
-    ours = quantize(last.x_prev)
-    stock = DDPMScheduler(50, trained_betas=denoiser.schedule.beta.numpy(), variance_type="fixed_large", timestep_spacing="trailing")
-    stock.set_timesteps(10)
-    generator = torch.Generator().manual_seed(3 * 1_000_003 + 2)
-    x = torch.randn((6, 1, 4, 4), generator=generator)
-    for t in stock.timesteps:
-        # Of the last step stock adds noise unless t = 0, here it never does.
-        x = stock.step(denoiser.network(x, t.expand(6)), t, x, generator=generator)[
-            "pred_original_sample" if t == stock.timesteps[-1] else "prev_sample"
-        ]
-    assert float((ours - quantize(x)).abs().max()) <= 2 / 255 + 1e-6 and float((ours - x).abs().mean()) < 2 / 255
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_draws_the_same_again_and_begins_from_the_same_noise(name: str) -> None:
-    seen: list[torch.Tensor] = []
-    denoiser = toy()
-
-    def watched(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        seen.append(x)
-        return denoiser.network(x, t)
-
-    network = Denoiser(watched, "epsilon", denoiser.schedule, None, denoiser.posterior_variance)
-    first, again, other = (draw_chunk(network, (1, 4, 4), SAMPLERS[name], 5, 3, seed=0, number=number) for number in (1, 1, 2))
-    assert torch.equal(first, again) and not torch.equal(first, other) and len(seen) == 15
-    assert torch.equal(seen[0], torch.randn((3, 1, 4, 4), generator=torch.Generator().manual_seed(1)))
-
-
-def test_a_long_chain_keeps_no_picture_but_the_last() -> None:
-    seen: list[weakref.ref[torch.Tensor]] = []
-
-    def network(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        seen.append(weakref.ref(x))
-        assert sum(each() is not None for each in seen) <= 3, "this step's, and those that a solver and its consumer still hold"
-        return torch.tanh(x)
-
-    denoiser = Denoiser(network, "epsilon", NoiseSchedule.cosine(50))
-    draw_chunk(denoiser, (1, 4, 4), SAMPLERS["ddpm-small"], 50, 2, seed=0, number=0)
-    draw(denoiser, (1, 4, 4), 2, num_steps=50, seed=0)
-    assert len(seen) == 100
-
-
-def still() -> Denoiser:
-    """A network that sees the same picture wherever it looks: every step of a chain is then exact, however long."""
-    x_0 = torch.linspace(-0.9, 0.9, 16).reshape(1, 1, 4, 4)
-    return Denoiser(lambda x, t: x_0.expand_as(x), "sample", NoiseSchedule.cosine(50), None, toy().posterior_variance)
-
-
-def inside(name: str, steps: int, noise: Any) -> torch.Tensor:
-    """x_s at s = 9, which the chains of 5, 10 and 50 steps all visit."""
-    generator = torch.Generator().manual_seed(1)
-    x_T = torch.randn((300, 1, 4, 4), generator=generator)
-    steps_taken = walk(still(), x_T, SAMPLERS[name], steps, noise(generator))
-    return next(step.x_t for step in steps_taken if step.t == 9)
-
-
-def path(generator: torch.Generator) -> Any:
-    return PathNoise(still().schedule, lambda: torch.randn((300, 1, 4, 4), generator=generator))
-
-
-@pytest.mark.parametrize("name", ["ddpm-small", "sde-dpm-solver++"])
-def test_chains_of_every_length_share_their_noise(name: str) -> None:
-    """diffusers' SDE-DPM-Solver++ of a picture that stands still is the ancestral chain with beta_tilde, whose steps compose exactly."""
-    whole = inside("ddpm-small", 50, path)
-    for steps in (5, 10):
-        assert float((inside(name, steps, path) - whole).abs().max()) < 1e-4
-        assert float((inside(name, steps, lambda generator: generator) - whole).abs().mean()) > 0.05, "noise of its own leads elsewhere"
-
-
-def test_the_images_of_a_shorter_chain_are_nearly_those_of_the_whole_one() -> None:
-    """Of a network that follows x_t, so that the noise on the way decides the picture."""
-    denoiser = Denoiser(lambda x, t: torch.tanh(2 * x), "sample", NoiseSchedule.cosine(50))
-    whole, shorter = (draw_chunk(denoiser, (1, 4, 4), SAMPLERS["ddpm-small"], steps, 50, seed=0, number=0) for steps in (50, 25))
-    generator = torch.Generator().manual_seed(0)
-    *_, last = walk(denoiser, torch.randn((50, 1, 4, 4), generator=generator), SAMPLERS["ddpm-small"], 25, generator)
-    apart = (last.x_prev - whole).abs().mean()
-    assert float((shorter - whole).abs().mean()) < float(apart) / 3
-
-
-def test_the_shared_noise_is_standard_gaussian_and_new_in_every_step() -> None:
-    generator = torch.Generator().manual_seed(0)
-    noise = PathNoise(NoiseSchedule.cosine(50), lambda: torch.randn(20_000, generator=generator))
-    drawn = torch.stack([noise(t, s) for t, s in ((49, 30), (30, 29), (29, 3), (3, 0))])
-    assert not noise(0, -1).any(), "clean data gets none"
-    # Of 20,000 values: mean, variance and the correlations of two steps are off by less than 4.5 standard errors.
-    assert float(drawn.mean(1).abs().max()) < 4.5 / math.sqrt(20_000)
-    assert float((torch.cov(drawn) - torch.eye(4)).abs().max()) < 4.5 * math.sqrt(2 / 20_000)
-
-
-@pytest.mark.parametrize("name", [name for name, sampler in SAMPLERS.items() if sampler.needs_table])
-def test_a_sampler_asks_for_the_table(name: str) -> None:
-    bare = Denoiser(toy().network, "epsilon", toy().schedule)
-    with pytest.raises(SettingsError, match=r"see training/posterior_variance\.py"):
-        draw_chunk(bare, (1, 4, 4), SAMPLERS[name], 5, 1, seed=0, number=0)
-    with pytest.raises(SettingsError, match=r"51 is not possible\. Use a whole number from 1 to 50"):
-        draw_chunk(toy(), (1, 4, 4), SAMPLERS[name], 51, 1, seed=0, number=0)
-
-
 def written(folder: Path, sampler: str, steps: int, seed: int, value: float, error: float, kind: str = "samples") -> None:
     """A cell of two groups of images, the second of which is further by the error: half their difference is the jackknife's error of two."""
     content = {
-        **{"kind": kind, "sampler": sampler, "steps": steps, "seed": seed, "weights_sha256": "abc", "n": 2000, "features": "some"},
+        **{
+            "kind": kind,
+            "sampler": sampler,
+            "steps": steps,
+            "seed": seed,
+            "weights_sha256": "abc",
+            "chain_sha256": "d",
+            "n": 2000,
+            "features": "some",
+        },
         "T": 1000,
         **{"distance": "Fréchet distance", "frechet": {"value": value, "error": error}, "recognised": 0.5},
         "left_out": [value - error, value + error],

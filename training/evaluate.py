@@ -199,6 +199,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     part(accelerator)
 
 
+def named_whole(given: argparse.Namespace) -> dict[str, Any]:
+    """What to add to `data_options` where a whole set is needed: one that is named is read whole, also where the run itself streamed."""
+    return {"streaming": False} if given.dataset is not None else {}
+
+
 def data_options(given: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Decide which images a model is judged on: those that its run held out, or another set's.
 

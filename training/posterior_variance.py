@@ -26,7 +26,7 @@ from ddpm_space.errors import TextError
 from ddpm_space.models import HUB_ID, load, locate
 from training.config import ConfigError, make_config
 from training.data import DataError, ImageStream, open_data
-from training.evaluate import data_options
+from training.evaluate import data_options, named_whole
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -59,11 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     if not os.access(place, os.W_OK):
         raise ConfigError(f"nothing can be written into '{place}': copy the model into a folder of yours")
     given.test_split = None
-    options, _ = data_options(given, folder)
+    options, notes = data_options(given, folder)
     model = load(given.model, device=given.device)
-    data = open_data(make_config({**options, "channels": model.channels, "resolution": model.sample_size, "eval_images": 0}))
+    # With the run's own eval_images and seed: what it held out is no training image.
+    data = open_data(make_config({**options, **named_whole(given), "channels": model.channels, "resolution": model.sample_size}))
     if isinstance(data.train, ImageStream):
-        raise ConfigError("images of a stream cannot be drawn at random: name the data set without streaming")
+        raise ConfigError("the model was trained on a stream, whose images cannot be drawn at random: name the data set with --dataset")
+    for note in (*notes, *data.notes):
+        print(note)
     train, denoiser = data.train, model.denoiser
     with Progress() as progress:
         task = progress.add_task("timesteps", total=len(denoiser.schedule))

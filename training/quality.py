@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 if not __package__:  # started as a file: Python then looks for modules beside this file first, where `data` would hide other packages
@@ -54,18 +55,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ConfigError, DataError, ModelError: what cannot be measured, before it is tried.
     """
     from ddpm_space.models import load, locate
-    from training.evaluate import data_options
+    from training.evaluate import data_options, named_whole
 
     given = parse(arguments)
     if not given.report:
-        options, _ = data_options(given, locate(given.model)[0])
+        options, notes = data_options(given, locate(given.model)[0])
         accelerator = start_processes(make_config({"cpu_threads": given.cpu_threads, "mixed_precision": "no"}))
         model = load(given.model, device=str(accelerator.device))
-        data = open_data(make_config({**options, "channels": model.channels, "resolution": model.sample_size, "eval_images": max(1, given.images)}))
+        # The run's own eval_images and seed decide which images were held out of a set without a test split.
+        config = make_config({**options, **named_whole(given), "channels": model.channels, "resolution": model.sample_size})
+        data = open_data(replace(config, eval_samples=given.samples))
+        for note in (*notes, *data.notes):
+            say(note)
         if isinstance(data.train, ImageStream) or data.held_out is None:
-            raise ConfigError("the distances need a training set in memory and held-out images: name a data set that has both")
+            raise ConfigError("the distances need a training set in memory and held-out images: name a data set that has both with --dataset")
         bench = Bench(model, data.train, data.held_out, given.folder, given.samples, given.images, given.features, options["dataset"])
-        bench.run(plan(len(model.denoiser.schedule), given.seeds, given.images > 0), say, given.minutes)
+        planned = plan(len(model.denoiser.schedule), given.seeds, given.images > 0)
+        possible, reasons = bench.sorted_out(planned)
+        for reason in reasons:
+            say(reason)
+        bench.run(possible, say, given.minutes)
     for file in write_report(given.folder):
         say(f"{file} is written")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GIVEN_VARIANCE_FILE = "given_variance.json"
 
-TABLES = ("posterior_variance", "decoder_nats")
+TABLES = ("posterior_variance", "decoder_variance", "decoder_nats")
 """Options of ours that lie in the file of `analytic`."""
 
 _STOCK_VARIANCES = {"given": "fixed_large", "analytic": "fixed_small", "fixed_large_log": "fixed_large"}

@@ -50,8 +50,9 @@ def check_options(config: Mapping[str, Any]) -> None:
             raise ValueError(f"{key}='{name}' needs posterior_variance: estimate it for this network once, by ddpm_space.analytic.estimate")
     if posterior_variance is not None:
         check_posterior_variance(posterior_variance, config["num_train_timesteps"])
-    if config["decoder_nats"] is not None:
-        check_decoder("decoder_nats", config["decoder_nats"], config["num_train_timesteps"])
+    for name in ("decoder_variance", "decoder_nats"):
+        if config[name] is not None:
+            check_decoder(name, config[name], config["num_train_timesteps"])
     if given is None:
         return
     if len(given) != config["num_train_timesteps"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm_space.bound import full_bound
-from ddpm_space.images import quantize
+from ddpm_space.bound import full_bound, mean_over_images
+from ddpm_space.images import images_a_call, quantize
 from ddpm_space.models import LoadedModel
 from ddpm_space.samplers import SAMPLERS
+from ddpm_space.sampling import table_options
 from training.bits_per_dim import weights_hash
 from training.config import ConfigError
 from training.evaluation.frechet import Reference, chosen_features, load_features
@@ -37,7 +38,13 @@ REFERENCE = "ddpm-small"
 """The sampler whose whole chain the others are compared with."""
 
 CHUNK = 250
-"""Images drawn at once, and kept at once while a cell is being measured."""
+"""Images drawn at once, and kept at once while a cell is being measured; of more than 32 x 32 pixels fewer."""
+
+BOUNDS = 128
+"""Images whose bounds are measured at once, by the same rule."""
+
+SPREAD = 64
+"""Images of each set by which two data sets are told apart."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Bench:
         samples: images of a cell, more than there are features; images: held-out images for bits/dim.
         features: as in `chosen_features`; data_name: of the data set.
     Raises:
-        ConfigError: features that do not fit, or too few samples for them.
+        ConfigError: features that do not fit, too few samples for them, or fewer held-out images than are asked for.
     """
 
     def __init__(
@@ -91,9 +98,16 @@ class Bench:
     ) -> None:
         self.model, self.train, self.held_out, self.folder, self.samples, self.images = model, train, held_out, folder, samples, images
         self.network = load_features(chosen_features(features, model.shape, data_name), model.device)
+        if len(held_out) <= self.network.size:
+            raise ConfigError(f"{len(held_out)} held-out images: the distances need more than {self.network.size}; name a data set with a test split")
         if samples <= self.network.size or len(held_out) < samples:
             raise ConfigError(f"--samples {samples}: use more than {self.network.size}, and at most {len(held_out)}, the held-out images")
-        self.sha256 = weights_hash(model.source)
+        if images == 1 or images > len(held_out):
+            raise ConfigError(f"--images {images}: use 2 to {len(held_out)}, the held-out images, or 0 for no bits/dim")
+        self.chunk = images_a_call(model.shape, CHUNK)
+        schedule = model.denoiser.schedule
+        chain = [model.denoiser.prediction_type, *(f"{beta:.9g}" for beta in schedule.beta.tolist())]
+        self.of = {"weights_sha256": weights_hash(model.source), "chain_sha256": _hash(chain), "data_sha256": fingerprint(train, held_out)}
         folder.mkdir(parents=True, exist_ok=True)
 
     @cached_property
@@ -101,6 +115,12 @@ class Bench:
         """The training set that distances are taken to."""
         rows = torch.arange(len(self.train)).split(BLOCK)
         return Reference(torch.cat([self.network.features(self.train.batch(part)) for part in rows]))
+
+    def sorted_out(self, cells: Sequence[Cell]) -> tuple[list[Cell], list[str]]:
+        """The cells that this model has, and why the others are left out, a sentence a sampler and reason."""
+        problems = {cell: None if cell.kind == "real" else SAMPLERS[cell.sampler].problem(self.model.denoiser, cell.steps) for cell in cells}
+        reasons = {f"left out: {SAMPLERS[cell.sampler].words}: {problem}": None for cell, problem in problems.items() if problem}
+        return [cell for cell, problem in problems.items() if problem is None], list(reasons)
 
     def run(self, cells: list[Cell], tell: Callable[[str], None], minutes: float | None = None) -> None:
         """Measure the cells that are missing, one after another.
@@ -132,25 +152,22 @@ class Bench:
         return all(kept.get(key) == value for key, value in self._about(cell).items())
 
     def _about(self, cell: Cell) -> dict[str, Any]:
-        denoiser = self.model.denoiser
-        rows = [None if row is None else row.tolist() for row in (denoiser.posterior_variance, denoiser.decoder_variance, denoiser.decoder_nats)]
+        rows = list(table_options(self.model.denoiser).values())
         asks = cell.kind != "real" and SAMPLERS[cell.sampler].needs_table
         return {
             **asdict(cell),
-            "weights_sha256": self.sha256,
+            **self.of,
             "n": self.images if cell.kind == "bits" else self.samples,
             "features": None if cell.kind == "bits" else self.network.words,
-            "table_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest() if asks else None,
+            "table_sha256": _hash(rows) if asks else None,
         }
 
     def _samples(self, cell: Cell) -> dict[str, Any]:
-        sampler, sizes = SAMPLERS[cell.sampler], [min(CHUNK, self.samples - start) for start in range(0, self.samples, CHUNK)]
-        same = hashlib.sha256(json.dumps(self._about(cell), sort_keys=True).encode()).hexdigest()
+        sampler, sizes = SAMPLERS[cell.sampler], [min(self.chunk, self.samples - start) for start in range(0, self.samples, self.chunk)]
+        same = _hash(self._about(cell))
         draft = self.folder / "cells" / f".{cell.name}-{same[:12]}.npz"
         done = self._kept(draft, sizes)
-        seconds, fresh = 0.0, 0
         for number in range(len(done), len(sizes)):
-            begun = time.perf_counter()
             x = draw_chunk(
                 self.model.denoiser,
                 self.model.shape,
@@ -161,7 +178,6 @@ class Bench:
                 number=number,
                 device=self.model.device,
             )
-            seconds, fresh = seconds + time.perf_counter() - begun, fresh + len(x)
             done.append(x)
             if number < len(sizes) - 1:
                 draft.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +187,7 @@ class Bench:
                 draft.with_suffix(".part").replace(draft)
         judged = self._judged(torch.cat(done))
         draft.unlink(missing_ok=True)
-        return {**judged, "seconds_an_image": seconds / fresh if fresh else None}
+        return judged
 
     def _kept(self, draft: Path, sizes: list[int]) -> list[Tensor]:
         """The chunks that an earlier run has drawn of this cell."""
@@ -180,8 +196,8 @@ class Bench:
                 images = torch.from_numpy(kept["images"])
         except (OSError, ValueError, KeyError):
             return []
-        whole = len(images) // CHUNK
-        return [quantize(part.float() / 127.5 - 1) for part in images.split(CHUNK)][: min(whole, len(sizes))]
+        whole = len(images) // self.chunk
+        return [quantize(part.float() / 127.5 - 1) for part in images.split(self.chunk)][: min(whole, len(sizes))]
 
     def _real(self, cell: Cell) -> dict[str, Any]:
         rows = torch.randperm(len(self.held_out), generator=torch.Generator().manual_seed(cell.seed))[: self.samples]
@@ -201,16 +217,35 @@ class Bench:
     def _bits(self, cell: Cell) -> dict[str, Any]:
         sampler, denoiser = SAMPLERS[cell.sampler], self.model.denoiser
         chain = denoiser.schedule.respaced(sampler.scheduler(denoiser, cell.steps).timesteps)
-        x_0 = some(self.held_out, self.images, cell.seed).to(self.model.device)
-        bound = full_bound(denoiser, x_0, schedule=chain, variance=sampler.variance or "", seed=cell.seed, chunk=2)
-        means = {part: asdict(bound.mean(part)) for part in ("L_T", "L_t-1", "L_0", "total")}
-        return {"bits_per_dim": means, "per_image": bound.per_image().tolist(), "conventions": bound.conventions}
+        images = some(self.held_out, self.images, cell.seed)
+        pieces = images.split(images_a_call(self.model.shape, BOUNDS))
+        bounds = [
+            full_bound(denoiser, x_0.to(self.model.device), schedule=chain, variance=sampler.variance or "", seed=cell.seed + piece, chunk=2)
+            for piece, x_0 in enumerate(pieces)
+        ]
+        values = {part: torch.cat([bound.per_image(part) for bound in bounds]) for part in ("L_T", "L_t-1", "L_0", "total")}
+        means = {part: asdict(mean_over_images(each)) for part, each in values.items()}
+        return {"bits_per_dim": means, "per_image": values["total"].tolist(), "conventions": bounds[0].conventions}
 
     def _write(self, file: Path, content: dict[str, Any]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_suffix(".part")
         draft.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
         draft.replace(file)
+
+
+def fingerprint(*sets: Rows) -> str:
+    """A hash of how many pictures sets have and of some of each: it tells data sets apart, whatever they are called and wherever they lie."""
+    sha = hashlib.sha256()
+    for rows in sets:
+        x = rows.batch(torch.linspace(0, len(rows) - 1, SPREAD).round().long())
+        sha.update(str((len(rows), *x.shape)).encode())
+        sha.update(((x + 1) * 127.5).round().to(torch.uint8).contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _short(found: dict[str, Any]) -> str:

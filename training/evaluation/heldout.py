@@ -16,11 +16,9 @@ from torch import Tensor
 
 from ddpm_space.bound import full_bound, mean_over_images
 from ddpm_space.denoiser import Denoiser
+from ddpm_space.images import images_a_call
 from ddpm_space.stratified import estimated_bound
 from training.evaluation.shares import share, together
-
-PIXELS_A_CALL = 128 * 32 * 32
-"""Pixels in one call of the network: 128 images of 32 x 32, one of 362 x 362."""
 
 PATIENCE = 3
 """Evaluations without a noticeably lower figure after which the held-out loss is said to have stopped falling."""
@@ -108,7 +106,7 @@ def held_out_bits(
 def _bits(denoiser: Denoiser, x_0: Tensor, seed: int, evaluations: int) -> tuple[float, float, int, str]:
     """Bits/dim of one image (1, C, H, W), its error from leaving terms out, the calls of the network, and the conventions."""
     steps, variance = len(denoiser.schedule), "fixed_small" if denoiser.with_variance is None else "learned_range"
-    batch = max(1, min(128, PIXELS_A_CALL // (x_0.shape[-1] * x_0.shape[-2])))
+    batch = images_a_call(x_0.shape, 128)
     if evaluations >= steps:
         bound = full_bound(denoiser, x_0, variance=variance, seed=seed, chunk=batch)
         return bound.mean().mean, 0.0, steps, bound.conventions

@@ -45,6 +45,8 @@ class Findings:
         if not self.cells:
             raise ConfigError(f"there are no cells in '{folder}': measure them first, without --report")
         self.sha256 = self._one("weights_sha256", self.cells)
+        for key in ("chain_sha256", "data_sha256"):
+            self._one(key, self.cells)
         self.T = self._one("T", self.cells)
         drawn = [cell for cell in self.cells if cell["kind"] != "bits"]
         self.n, self.features = self._one("n", drawn), self._one("features", drawn)
