@@ -102,7 +102,7 @@ def test_stock_forgets_positional_arguments() -> None:
     with pytest.warns(UserWarning, match="alpha_bar_T"):
         assert len(NotesDDPMScheduler.from_config(NotesDDPMScheduler(10).config)) == 10
     with pytest.raises(TypeError, match="at most 19 arguments"):
-        NotesDDPMScheduler(*range(19))
+        NotesDDPMScheduler(*range(20))
 
 
 def test_stock_steps_at_timesteps_that_do_not_exist() -> None:
