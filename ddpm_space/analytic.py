@@ -35,7 +35,6 @@ FILE = "posterior_variance.json"
 LAST_GREY_LEVELS = 2.0
 """The last noise that a chain adds is no more than so many grey levels on average [Bao 2022 section 5]."""
 
-
 AT_ONCE = 256
 """Noised images in one call of the network, of up to 32 x 32 pixels."""
 

@@ -74,15 +74,17 @@ class Sampler:
             "prediction_type": denoiser.prediction_type,
             "timestep_spacing": self.spacing,
         }
-        if self.stock is None or self.stock == EVEN_ONLY:
-            own = {"variance_type": self.variance, **table_options(denoiser)}
-            made = NotesDDPMScheduler(**common, **own) if self.stock is None else diffusers.DDIMScheduler(**common)
+        if self.stock is None:
+            made = NotesDDPMScheduler(**common, variance_type=self.variance, **table_options(denoiser))
             made.set_timesteps(num_steps)
-            return made
-        # diffusers' own trailing steps have one too many, t = -1, for some numbers of them; and at zero SNR it divides by zero unless told of it.
-        options = {"algorithm_type": self.algorithm} if self.algorithm else {}
-        made = getattr(diffusers, self.stock)(**common, **options, rescale_betas_zero_snr=denoiser.schedule.terminal_alpha_bar == 0)
-        made.set_timesteps(timesteps=spaced_timesteps(T, num_steps, self.spacing))
+        elif self.stock == EVEN_ONLY:
+            made = diffusers.DDIMScheduler(**common)
+            made.set_timesteps(num_steps)
+        else:
+            # diffusers' own trailing steps have one too many, t = -1, for some numbers of them; and at zero SNR it divides by zero unless told of it.
+            options = {"algorithm_type": self.algorithm} if self.algorithm else {}
+            made = getattr(diffusers, self.stock)(**common, **options, rescale_betas_zero_snr=denoiser.schedule.terminal_alpha_bar == 0)
+            made.set_timesteps(timesteps=spaced_timesteps(T, num_steps, self.spacing))
         return made
 
 
