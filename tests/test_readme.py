@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from training.evaluation.steps_report import Findings, as_summary, as_table
+
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 FRONT_MATTER = yaml.safe_load(TEXT.split("---")[1])
@@ -63,6 +65,17 @@ def test_bits_per_dim_in_fewer_steps_are_those_of_the_cells() -> None:
                 file = cells / f"bits-{name}-{steps.replace(',', '')}-0.json"
                 total = json.loads(file.read_text(encoding="utf-8"))["bits_per_dim"]["total"] if file.exists() else None
                 assert words == ("" if total is None else f"{total['mean']:.3f} ± {total['standard_error']:.3f}"), file
+
+
+def test_distances_in_fewer_steps_are_those_of_the_cells() -> None:
+    folder = ROOT / "docs" / "quality" / "mnist"
+    findings = Findings(folder)
+    summary = as_summary(findings)
+    assert (folder / "summary.md").read_text(encoding="utf-8") == summary and (folder / "table.md").read_text(encoding="utf-8") == as_table(findings)
+    assert summary in TEXT
+    # The Chinese rows have other words, and the same figures in the same weight.
+    marked = lambda text: re.findall(r"\*?\*?\d+\.\d+ ± \d+\.\d+\*?\*?", text)  # noqa: E731
+    assert marked(CHINESE.split("| 采样方法 |")[1].split("\n\n")[0]) == marked(summary)
 
 
 def test_pictures_and_links_exist() -> None:
