@@ -34,6 +34,14 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_session_of_the_client() -> Iterator[None]:
+    """A download that a test gave up goes on in its thread, and finds no server: the client then closes the session that the next test asks with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huggingface_hub.utils._http.close_session", lambda: None)
+        yield
+
+
 @pytest.fixture
 def schedule() -> NoiseSchedule:
     """A short schedule whose end is noise: 40 steps, alpha_bar_T = 1.5e-4."""
