@@ -11,8 +11,9 @@ import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
+from ddpm_space import analytic
 from ddpm_space.scheduler import NotesDDPMScheduler
-from ddpm_space.scheduler_parts.export import GIVEN_VARIANCE_FILE
+from ddpm_space.scheduler_parts.export import GIVEN_VARIANCE_FILE, NAMES_FILE
 from ddpm_space.scheduler_parts.stock_schedules import BETA_SCHEDULES
 
 T = 90
@@ -65,6 +66,34 @@ def test_a_given_variance_goes_into_a_side_file(tmp_path: Path) -> None:
     (tmp_path / "scheduler" / GIVEN_VARIANCE_FILE).write_text('{"given_varia')
     with pytest.raises(ValueError, match="is damaged"):
         NotesDDPMScheduler.from_pretrained(tmp_path / "scheduler")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_spacing_of_ours_goes_into_a_side_file(tmp_path: Path) -> None:
+    """Without any table beside it; a later export of a spacing that diffusers knows removes it."""
+    ours = NotesDDPMScheduler(num_train_timesteps=T, timestep_spacing="quadratic")
+    ours.save_stock(tmp_path)
+    assert DDPMScheduler.from_pretrained(tmp_path).config.timestep_spacing == "trailing"
+    back = NotesDDPMScheduler.from_pretrained(tmp_path)
+    for scheduler in (ours, back):
+        scheduler.set_timesteps(7)
+    assert back.config.timestep_spacing == "quadratic" and torch.equal(back.timesteps, ours.timesteps)
+    NotesDDPMScheduler(num_train_timesteps=T, timestep_spacing="trailing").save_stock(tmp_path)
+    assert not (tmp_path / NAMES_FILE).exists() and NotesDDPMScheduler.from_pretrained(tmp_path).config.timestep_spacing == "trailing"
+    for content in ("{", "[1]", "7"):
+        (tmp_path / NAMES_FILE).write_text(content)
+        with pytest.raises(ValueError, match=r"own_names\.json is damaged"):
+            NotesDDPMScheduler.from_pretrained(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_table_estimated_anew_leaves_variance_and_spacing_as_they_are(tmp_path: Path) -> None:
+    options = {"num_train_timesteps": T, "variance_type": "analytic", "timestep_spacing": "optimal"}
+    NotesDDPMScheduler(**options, posterior_variance=[0.5] * T).save_stock(tmp_path)
+    row = torch.full((T,), 0.25, dtype=torch.float64)
+    analytic.write(analytic.PosteriorVariance(row, row, row, row, row, 2), tmp_path)
+    again = NotesDDPMScheduler.from_pretrained(tmp_path).config
+    assert {key: again[key] for key in options} == options and again.posterior_variance == [0.25] * T
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 GIVEN_VARIANCE_FILE = "given_variance.json"
 
+NAMES_FILE = "own_names.json"
+"""The variance and spacing that diffusers has no names for; in a file of its own, since the table of `analytic` is estimated and written anew."""
+
 TABLES = ("posterior_variance", "decoder_variance", "decoder_nats")
 """Options of ours that lie in the file of `analytic`."""
 
@@ -26,6 +30,8 @@ _STOCK_VARIANCES = {"given": "fixed_large", "analytic": "fixed_small", "fixed_la
 
 _STOCK_SPACINGS = {"quadratic": "trailing", OPTIMAL: "trailing"}
 """Spacings of ours that diffusers does not know."""
+
+_OWN_NAMES = {"variance_type": ("analytic",), "timestep_spacing": tuple(_STOCK_SPACINGS)}
 
 
 def to_stock(scheduler: NotesDDPMScheduler) -> DDPMScheduler:
@@ -54,8 +60,8 @@ def save_stock(scheduler: NotesDDPMScheduler, folder: str | Path) -> None:
     config = scheduler.config
     _write(Path(folder) / GIVEN_VARIANCE_FILE, {"given_variance": config.given_variance} if config.variance_type == "given" else None)
     table = {key: config[key] for key in TABLES if config[key] is not None} if config.posterior_variance is not None else None
-    lost = {key: config[key] for key, names in (("variance_type", ("analytic",)), ("timestep_spacing", _STOCK_SPACINGS)) if config[key] in names}
-    _write(Path(folder) / analytic.FILE, {**table, **lost} if table else None)
+    _write(Path(folder) / analytic.FILE, table)
+    _write(Path(folder) / NAMES_FILE, {key: config[key] for key, names in _OWN_NAMES.items() if config[key] in names} or None)
 
 
 def _write(file: Path, content: dict[str, Any] | None) -> None:
@@ -71,16 +77,17 @@ def read_beside(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: a file is damaged.
     """
-    options: dict[str, Any] = {}
-    side_file = folder / GIVEN_VARIANCE_FILE
-    if side_file.is_file():
-        try:
-            options = {"variance_type": "given", "given_variance": list(json.loads(side_file.read_text(encoding="utf-8"))["given_variance"])}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{side_file} is damaged ({error}): export the scheduler again") from None
+    options = _read(folder / GIVEN_VARIANCE_FILE, lambda content: {"variance_type": "given", "given_variance": list(content["given_variance"])})
     table = analytic.read(folder)
     if table is not None:
-        content = json.loads((folder / analytic.FILE).read_text(encoding="utf-8"))
         options |= {key: getattr(table, key) for key in TABLES}
-        options |= {key: content[key] for key in ("variance_type", "timestep_spacing") if key in content}
-    return options
+    return options | _read(folder / NAMES_FILE, lambda content: {key: str(name) for key, name in dict(content).items() if key in _OWN_NAMES})
+
+
+def _read(file: Path, options: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        return options(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is damaged ({error}): export the scheduler again") from None
