@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import sys
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.classifier import CLASSIFIERS, NUM_FEATURES
+from training.classifier import CLASSIFIERS
 from training.config import FEATURES, ConfigError
 from training.evaluation import frechet
 from training.evaluation.frechet import Reference, chosen_features, jackknife_error, load_features
@@ -142,10 +143,8 @@ def test_only_inceptions_features_are_called_fid(tmp_path: Path, monkeypatch: py
     for name in CLASSIFIERS:
         network = load_features(name)
         assert network.distance == "Fréchet distance" and "bundled classifier" in network.words
-        assert network.features(torch.zeros(3, *GRAY), batch=2).shape == (3, NUM_FEATURES) and network.features(torch.zeros(0, *GRAY)).shape == (
-            0,
-            NUM_FEATURES,
-        )
+        in_parts = dataclasses.replace(network, at_once=2)
+        assert [len(in_parts.features(torch.zeros(n, *GRAY))) for n in (3, 0)] == [3, 0]
 
     seen = []
 
@@ -172,5 +171,6 @@ def test_only_inceptions_features_are_called_fid(tmp_path: Path, monkeypatch: py
     assert network.distance == "FID" and "Inception" in network.words and network.classifier is None
     assert seen[0] == ("inception-v3-compat", ["2048"], str(file))
     # Gray is shown as RGB, in the bytes of a picture.
-    network.features(torch.tensor([-1.0, 1.0, 2.0, 0.004]).view(4, 1, 1, 1))
-    assert seen[1].dtype == torch.uint8 and seen[1].shape == (4, 3, 1, 1) and seen[1][:, 2].flatten().tolist() == [0, 255, 255, 128]
+    network.features(torch.tensor([-1.0, 1.0, 2.0, 0.004]).repeat(10).view(40, 1, 1, 1))
+    assert [len(part) for part in seen[1:]] == [32, 8], "500 at 299 x 299 take gigabytes"
+    assert seen[1].dtype == torch.uint8 and seen[1].shape == (32, 3, 1, 1) and seen[1][:4, 2].flatten().tolist() == [0, 255, 255, 128]

@@ -26,6 +26,9 @@ NO_SAMPLES = "no samples (eval_samples = 0 in training, --samples 0 of evaluate.
 """How to do without a distance."""
 
 INCEPTION_FEATURES = 2048
+INCEPTION_AT_ONCE = 32
+"""Images in one call: it makes 299 x 299 of each, 114 times the pixels of a digit."""
+
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 """The network of the FID paper, as torch-fidelity names it: the name ends with the first digits of the file's SHA-256."""
 
@@ -35,7 +38,7 @@ class FeatureNetwork:
     """A network whose features distances are taken in.
 
     distance: what the distance is called; words: the features, to be printed beside every figure; size: D;
-    extract: (B, C, H, W) in [-1, 1] on `device` to (B, D); classifier: it also recognises classes, None if not.
+    extract: (B, C, H, W) in [-1, 1] on `device` to (B, D); classifier: it also recognises classes, None if not; at_once: the largest B.
     """
 
     name: str
@@ -45,11 +48,12 @@ class FeatureNetwork:
     extract: Callable[[Tensor], Tensor]
     device: str = "cpu"
     classifier: SmallClassifier | None = None
+    at_once: int = 500
 
-    def features(self, x: Tensor, batch: int = 500) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         """Features (N, D) float32 on the CPU of images (N, C, H, W) in [-1, 1]."""
         with torch.inference_mode():
-            parts = [self.extract(part.to(self.device)).float().cpu() for part in x.split(batch)]
+            parts = [self.extract(part.to(self.device)).float().cpu() for part in x.split(self.at_once)]
         return torch.cat(parts) if parts else torch.empty(0, self.size)
 
 
@@ -134,7 +138,8 @@ def load_features(name: str, device: str = "cpu") -> FeatureNetwork:
     def extract(x: Tensor) -> Tensor:
         return network(((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).expand(-1, 3, -1, -1))
 
-    return FeatureNetwork("inception", "FID", f"Inception v3, {INCEPTION_FEATURES} of them", INCEPTION_FEATURES, extract, device)
+    words = f"Inception v3, {INCEPTION_FEATURES} of them"
+    return FeatureNetwork("inception", "FID", words, INCEPTION_FEATURES, extract, device, at_once=INCEPTION_AT_ONCE)
 
 
 class _AsTheyAre(torch.nn.Module):

@@ -26,7 +26,7 @@ BLOCK = 1000
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was found: see `findings.Evaluation`, whose fields these become."""
+    """What was found: see `findings.Evaluation`, whose fields these become; neighbours are shown as they are near, mirrored or not."""
 
     frechet: Frechet
     recognised: Recognised | None
@@ -36,12 +36,13 @@ class Judgement:
 
 
 class Survey(NamedTuple):
-    """One reading of a data set: its features (N, D); for each of M queries the distance to its nearest image and that image's row, in pixels and in
-    features, each (M,)."""
+    """One reading of a data set: its features (N, D); for each of M queries the distance to its nearest image, in pixels and in features, and in
+    pixels that image's row and whether it is the mirrored one, each (M,)."""
 
     features: Tensor
     pixel_distance: Tensor
     pixel_row: Tensor
+    pixel_mirrored: Tensor
     feature_distance: Tensor
 
 
@@ -76,14 +77,16 @@ def survey(data: Rows, network: FeatureNetwork, queries: Tensor, points: Tensor,
             candidates.append(pixels(x.flip(-1)))
             seen.append(network.features(x.flip(-1)))
         distance, place = nearest(in_pixels, torch.cat(candidates))
-        return Survey(features, distance, rows[place % len(rows)], nearest(points, torch.cat(seen))[0])
+        return Survey(features, distance, rows[place % len(rows)], place >= len(rows), nearest(points, torch.cat(seen))[0])
 
     blocks = -(-len(data) // BLOCK)
     parts = together({block: look(block) for block in share(blocks, rank, world)}, blocks, world)
     distance, block = torch.stack([part.pixel_distance for part in parts]).min(dim=0)
-    row = torch.stack([part.pixel_row for part in parts]).gather(0, block[None])[0]
+    row, mirrored = (
+        torch.stack(found).gather(0, block[None])[0] for found in ([part.pixel_row for part in parts], [part.pixel_mirrored for part in parts])
+    )
     in_features = torch.stack([part.feature_distance for part in parts]).min(dim=0).values
-    return Survey(torch.cat([part.features for part in parts]), distance, row, in_features)
+    return Survey(torch.cat([part.features for part in parts]), distance, row, mirrored, in_features)
 
 
 def judge(
@@ -120,6 +123,7 @@ def judge(
         queries = torch.cat([samples, nothing if held_out is None else held_out.batch(rows)])
         found = read(train, queries=queries, points=torch.cat([own, real]), flip=flip)
         inside, neighbours = found.features, train.batch(found.pixel_row[:n])
+        neighbours = torch.where(found.pixel_mirrored[:n, None, None, None], neighbours.flip(-1), neighbours)
         if len(real) > 1:
             sized = f" at {LARGEST} x {LARGEST}" if max(samples.shape[-2:]) > LARGEST else ""
             spaces = {
