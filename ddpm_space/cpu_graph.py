@@ -85,7 +85,7 @@ class GraphedForward:
 def make_graphed(unet: UNet2DModel) -> UNet2DModel:
     """Let a network whose weights are final answer by its graph, if it has only parts that can be written, in place; returns the network.
 
-    What was written is tried on one picture. Should it be another function there, by a fault of a library, the network is left as it is.
+    What was written is tried on one picture. Should it fail or be another function there, by a fault of a library, the network is left as it is.
     """
     unet.eval()
     if not can_be_written(unet):
@@ -93,13 +93,17 @@ def make_graphed(unet: UNet2DModel) -> UNet2DModel:
     side, generator = unet.config.sample_size, torch.Generator().manual_seed(0)
     x, t = torch.randn(1, unet.config.in_channels, side, side, generator=generator), torch.tensor([1])
     graphed = GraphedForward(unet)
-    with torch.inference_mode():
-        expected, found = unet(x, t, return_dict=False)[0], graphed(x, t, return_dict=False)[0]
+    try:
+        with torch.inference_mode():
+            expected, found = unet(x, t, return_dict=False)[0], graphed(x, t, return_dict=False)[0]
+    except (RuntimeError, MemoryError, OSError) as error:
+        log.warning("ncnn does not take this network (%s), which torch evaluates therefore", error)
+        return unet
     off = float((found - expected).abs().max())
-    if off > CLOSE * max(1.0, float(expected.abs().max())):
-        log.warning("ncnn is off by %.1e for this network, which torch evaluates therefore", off)
-    else:
+    if off <= CLOSE * max(1.0, float(expected.abs().max())):
         unet.forward = graphed
+    else:  # also where it is no number
+        log.warning("ncnn is off by %.1e for this network, which torch evaluates therefore", off)
     return unet
 
 
@@ -119,7 +123,8 @@ def can_be_written(unet: UNet2DModel) -> bool:
     if config.sample_size % 2 ** len(halvings) or len(halvings) != len(doublings):
         return False
     sides = [config.sample_size >> level for level in range(len(halvings) + 1)]
-    longest = max((side**2 for side, block in zip(sides, unet.down_blocks) if isinstance(block, AttnDownBlock2D)), default=0)
+    by_side = [*zip(sides, unet.down_blocks, strict=True), *zip(reversed(sides), unet.up_blocks, strict=True)]
+    longest = max((side**2 for side, block in by_side if isinstance(block, (AttnDownBlock2D, AttnUpBlock2D))), default=0)
     return (
         longest <= LONGEST
         and sides[-1] ** 2 <= LONGEST

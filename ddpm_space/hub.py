@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub import HfApi, constants, get_token, hf_hub_url
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import httpx
@@ -118,6 +119,11 @@ def _fetch(hub: HfApi, repo: str, revision: str | None, source: str, max_megabyt
     commit, files = str(info.sha), {sibling.rfilename: sibling for sibling in info.siblings or []}
     check_names(files.keys(), source)
     names = wanted(files.keys())
+    for name in names:
+        # Not every mirror lists sizes and hashes; what it sends it must announce.
+        if files[name].size is None:
+            url = hf_hub_url(repo, name, revision=commit, endpoint=hub.endpoint)
+            files[name].size = _ask(PATIENCE, partial(hub.get_hf_file_metadata, url=url, timeout=TIMEOUT)).size
     weights = [name for name in names if name.endswith(".safetensors")]
     _check_size([files[name] for name in names if name not in weights], MAX_MEGABYTES_BESIDE, source)
     folder = None
@@ -145,8 +151,7 @@ def _check_size(files: list[RepoSibling], limit: float, source: str) -> None:
 def _fetch_file(hub: HfApi, repo: str, commit: str, file: RepoSibling, source: str) -> Path:
     """One file of a commit, its hash compared with the listing: over plain HTTP the client looks at the size alone."""
     listed = file.lfs.sha256 if file.lfs else file.blob_id
-    # Not every mirror lists sizes and hashes.
-    seconds = PATIENCE + (MAX_MEGABYTES * 1_000_000 if file.size is None else file.size) / SLOWEST
+    seconds = PATIENCE + (file.size or 0) / SLOWEST
     for _ in range(2):
         path = Path(_ask(seconds, lambda: hub.hf_hub_download(repo, file.rfilename, revision=commit), passing=(httpx.ReadError,)))
         expected = listed or _hash_in_cache(path)

@@ -90,9 +90,10 @@ def load(source: str | Path, *, device: str = "cpu", hub: HfApi | None = None) -
     Returns:
         the model in eval mode, without gradients.
     Raises:
-        ModelError: nothing there, not a pipeline, another architecture, damaged or unsafe weights, no network.
+        ModelError: nothing there, not a pipeline, another architecture, damaged or unsafe weights, no network, no such device.
     """
     name = str(source)
+    _check_device(device)
     folder, revision, note = _find(name, hub)
     files = [folder / path for path in wanted(names_in(folder))]
     stamps = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
@@ -124,17 +125,28 @@ def locate(source: str, hub: HfApi | None = None) -> tuple[Path, str | None]:
     return folder, revision
 
 
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        raise ModelError("error.model.device", device=device, reason=reason_of(error)) from error
+
+
 def _find(source: str, hub: HfApi | None) -> tuple[Path, str | None, ModelError | None]:
     if source.startswith("bundled:"):
         name = source.removeprefix("bundled:")
         if name not in BUNDLED:
             raise ModelError("error.model.unknown_bundled", name=name, known=", ".join(BUNDLED))
         return BUNDLED_FOLDER / name, None, None
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder, None, None
     repo, _, revision = source.partition("@")
-    if folder.exists() or not HUB_ID.fullmatch(repo):
+    try:
+        folder = Path(source).expanduser()
+        if folder.is_dir():
+            return folder, None, None
+        is_on_hub = bool(HUB_ID.fullmatch(repo)) and not folder.exists()
+    except (OSError, RuntimeError, ValueError):  # a name that is too long for a file, another user's home that is not there, a zero byte
+        is_on_hub = False
+    if not is_on_hub:
         raise ModelError("error.model.not_found", source=source)
     from ddpm_space.hub import download
 
@@ -154,7 +166,7 @@ def _load(source: str, revision: str | None, folder: Path, device: str, stamps: 
     learned_variance = unet.config.out_channels == 2 * channels
     whole = UNetNetwork(unet)
     network, with_variance = (UNetNetwork(unet, channels), whole) if learned_variance else (whole, None)
-    _try_out(network, torch.zeros(1, channels, size, size, device=device), len(schedule), source)
+    _try_out(network, (1, channels, size, size), torch.device(device), len(schedule), source)
     return LoadedModel(
         denoiser=Denoiser(network, prediction_type, schedule, with_variance, **rows),
         sample_size=size,
@@ -225,21 +237,24 @@ def ready(unet: UNet2DModel, device: str) -> UNet2DModel:
         # A file's weights begin anywhere, and sums of matrix products round by where their operands begin: torch's own memory begins at 64 bytes.
         weight.data = weight.data.clone()
     if torch.device(device).type == "cpu" and find_spec("ncnn") is not None:
-        from ddpm_space.cpu_graph import make_graphed
-
-        make_graphed(unet)
+        try:
+            from ddpm_space.cpu_graph import make_graphed
+        except ImportError as error:
+            log.warning("ncnn is installed and cannot be used (%s): torch evaluates the network", error)
+        else:
+            make_graphed(unet)
     return unet
 
 
-def _try_out(network: UNetNetwork, x_t: Tensor, steps: int, source: str) -> None:
-    """Run the network once at the last t: shows a size that its layers cannot halve, or a time embedding that is too short."""
+def _try_out(network: UNetNetwork, shape: tuple[int, ...], device: torch.device, steps: int, source: str) -> None:
+    """Run the network once at the last t: shows a size that its layers cannot halve, or no memory holds, or a time embedding that is too short."""
     try:
         with torch.inference_mode():
-            output = network(x_t, torch.tensor([steps - 1], device=x_t.device))
+            output = network(torch.zeros(shape, device=device), torch.tensor([steps - 1], device=device))
     except Exception as error:  # whatever a layer raises
         raise ModelError("error.model.does_not_run", source=source, reason=reason_of(error)) from error
-    if output.shape != x_t.shape:
-        shapes = {"found": tuple(output.shape), "expected": tuple(x_t.shape)}
+    if output.shape != shape:
+        shapes = {"found": tuple(output.shape), "expected": shape}
         raise ModelError("error.model.does_not_run", source=source, reason=Reason("reason.output_shape", shapes))
     if not torch.isfinite(output).all():
         raise ModelError("error.model.does_not_run", source=source, reason=Reason("reason.output_not_finite"))

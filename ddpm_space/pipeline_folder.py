@@ -49,6 +49,7 @@ MODEL_ERRORS = {
     "error.model.not_finite": "The weights of '{source}' hold NaN or infinite values (in {name}): its training diverged, or the file is damaged.",
     "error.model.scheduler": "The scheduler of '{source}' cannot be used: {reason}.",
     "error.model.does_not_run": "The network of '{source}' fails on an image of its own size: {reason}.",
+    "error.model.device": "device '{device}' cannot be used here ({reason}): use cpu, or cuda where PyTorch finds a GPU.",
     "error.model.hub_missing": "The Hub shows no '{repo}' here: check the name; if it is private, set HF_TOKEN to a token that may read it.",
     "error.model.revision": "'{repo}' has no revision '{revision}': use one of {known}, or a commit.",
     "error.model.gated": "'{repo}' is gated: ask for access at {url}, then set HF_TOKEN to a token of that account.",
@@ -119,9 +120,9 @@ def read_configurations(folder: Path, source: str) -> tuple[Path, dict[str, Any]
 
 
 def names_in(folder: Path) -> set[str]:
-    """Paths of the files that can belong to a pipeline, relative to its folder, with forward slashes."""
+    """Paths of the files that can belong to a pipeline, relative to its folder, with forward slashes; links that lead nowhere are none."""
     parts = (folder, folder / "unet", folder / "scheduler")
-    return {path.relative_to(folder).as_posix() for part in parts if part.is_dir() for path in part.iterdir()}
+    return {path.relative_to(folder).as_posix() for part in parts if part.is_dir() for path in part.iterdir() if path.exists()}
 
 
 def wanted(names: Set[str]) -> list[str]:

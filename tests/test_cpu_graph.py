@@ -48,6 +48,11 @@ NOT_WRITTEN: dict[str, dict[str, Any]] = {
     "a random embedding of t": {"time_embedding_type": "fourier"},
     "no middle": {"mid_block_type": None},
     "attention over 4,096 positions": {"sample_size": 64, "down_block_types": ("AttnDownBlock2D",) * 2, "up_block_types": ("AttnUpBlock2D",) * 2},
+    "attention over 4,096 positions on the way up alone": {
+        "sample_size": 64,
+        "down_block_types": ("DownBlock2D",) * 2,
+        "up_block_types": ("UpBlock2D", "AttnUpBlock2D"),
+    },
     "a size that cannot be halved": {"sample_size": 15},
     "too many parameters": {"block_out_channels": (128, 256)},
     "skip blocks": {
@@ -148,10 +153,23 @@ def test_it_is_still_a_network_of_diffusers(tmp_path: Any) -> None:
 
 def test_a_graph_that_is_another_function_is_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     shifts = CpuGraph.shifts
-    monkeypatch.setattr(CpuGraph, "shifts", lambda graph, embedding: 2 * shifts(graph, embedding))
+    for factor in (2.0, float("nan")):
+        monkeypatch.setattr(CpuGraph, "shifts", lambda graph, embedding, factor=factor: factor * shifts(graph, embedding))
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            unet = make_graphed(network({}))
+        assert "forward" not in vars(unet) and "ncnn is off by" in caplog.text
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no such layer"), MemoryError("no room")])
+def test_a_graph_that_cannot_be_made_is_not_used(error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(CpuGraph, "__init__", refuse)
     with caplog.at_level(logging.WARNING):
         unet = make_graphed(network({}))
-    assert "forward" not in vars(unet) and "ncnn is off by" in caplog.text
+    assert "forward" not in vars(unet) and f"ncnn does not take this network ({error})" in caplog.text
 
 
 @pytest.mark.parametrize("value", [float("nan"), 3e38])
@@ -231,6 +249,13 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 def test_without_ncnn_torch_evaluates_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ddpm_space.models.find_spec", lambda name: None)
     assert "forward" not in vars(ready(network({}), "cpu"))
+
+
+def test_with_an_ncnn_that_does_not_load_torch_evaluates_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setitem(sys.modules, "ddpm_space.cpu_graph", None)
+    with caplog.at_level(logging.WARNING):
+        assert "forward" not in vars(ready(network({}), "cpu"))
+    assert "ncnn is installed and cannot be used" in caplog.text
 
 
 def test_on_another_device_torch_evaluates_it() -> None:

@@ -145,6 +145,9 @@ def test_what_cannot_be_used_is_refused_before_its_weights_are_fetched(
 
     monkeypatch.setattr(hub_module, "MAX_MEGABYTES", 0.01)
     refused("error.model.too_large", 9)
+    hub.lists_hashes = False
+    refused("error.model.too_large", 15)
+    hub.lists_hashes = True
     monkeypatch.setattr(hub_module, "MAX_MEGABYTES_BESIDE", 0.001)
     refused("error.model.too_large", 1)
     monkeypatch.setattr(hub_module, "MAX_MEGABYTES_BESIDE", 20)

@@ -168,11 +168,24 @@ def test_sources_that_lead_nowhere(tmp_path: Path, refused_model: Callable) -> N
     assert refused_model("error.model.unknown_bundled", "bundled:cats").values["known"] == ", ".join(BUNDLED)
     refused_model("error.model.not_found", tmp_path / "missing")
     refused_model("error.model.not_found", "word")
-    refused_model("error.model.not_found", "a/b/c")
+    for name in ("a/b/c", "~nobody-of-this-name/model", 300 * "x", "a\0b"):
+        refused_model("error.model.not_found", name)
     file = tmp_path / "model.safetensors"
     file.touch()
     refused_model("error.model.not_found", file)
     assert refused_model("error.model.not_a_pipeline", tmp_path).values["missing"] == "model_index.json"
+
+
+def test_a_link_that_leads_nowhere_is_a_file_that_is_missing(copy_of_tiny: Path, refused_model: Callable) -> None:
+    weights = copy_of_tiny / "unet" / WEIGHTS
+    weights.unlink()
+    weights.symlink_to(copy_of_tiny / "gone")
+    refused_model("error.model.no_weights", copy_of_tiny)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_a_device_that_is_not_there_is_named(copy_of_tiny: Path, device: str, refused_model: Callable) -> None:
+    assert refused_model("error.model.device", copy_of_tiny, device=device).values["device"] == device
 
 
 @pytest.mark.parametrize(
@@ -204,11 +217,14 @@ def test_weights_that_are_not_finite_are_refused_model(copy_of_tiny: Path, value
     assert refused_model("error.model.not_finite", copy_of_tiny).values["name"] == "conv_out.weight"
 
 
-def test_a_size_that_the_layers_cannot_halve_is_refused_model(copy_of_tiny: Path, refused_model: Callable, edit_json: Callable) -> None:
+def test_a_size_that_the_layers_cannot_halve_or_no_memory_holds_is_refused_model(
+    copy_of_tiny: Path, refused_model: Callable, edit_json: Callable
+) -> None:
     edit_json(copy_of_tiny / "unet/config.json", sample_size=[8, 8])
     assert load(copy_of_tiny).shape == (1, 8, 8)
-    edit_json(copy_of_tiny / "unet/config.json", sample_size=7)
-    refused_model("error.model.does_not_run", copy_of_tiny)
+    for size in (7, 10_000_000):  # the second one would be 400 TB
+        edit_json(copy_of_tiny / "unet/config.json", sample_size=size)
+        refused_model("error.model.does_not_run", copy_of_tiny)
 
 
 @pytest.mark.filterwarnings("ignore:beta")

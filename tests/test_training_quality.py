@@ -257,7 +257,7 @@ def test_the_command_stores_the_table_beside_the_scheduler(short_model: Path, ca
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--model", "user/model"], r"on the Hub, where nothing can be stored"),
+        (["--model", "user/model"], r"there is no folder 'user/model'.* download a model of the Hub"),
         (["--model", "bundled:mnist", "--images", "1"], "--images 1: use at least 2"),
     ],
 )

@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     if given.images < 2:
         raise ConfigError(f"--images {given.images}: use at least 2, since a standard error needs a spread")
     if HUB_ID.fullmatch(given.model.partition("@")[0]) and not Path(given.model).is_dir():
-        raise ConfigError(f"--model {given.model} is on the Hub, where nothing can be stored beside it: download it, and push it again afterwards")
+        raise ConfigError(
+            f"there is no folder '{given.model}': correct the path; download a model of the Hub into a folder first, and push it again afterwards"
+        )
     folder = locate(given.model)[0]
     place = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
     if not os.access(place, os.W_OK):

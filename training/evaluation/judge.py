@@ -82,9 +82,8 @@ def survey(data: Rows, network: FeatureNetwork, queries: Tensor, points: Tensor,
     blocks = -(-len(data) // BLOCK)
     parts = together({block: look(block) for block in share(blocks, rank, world)}, blocks, world)
     distance, block = torch.stack([part.pixel_distance for part in parts]).min(dim=0)
-    row, mirrored = (
-        torch.stack(found).gather(0, block[None])[0] for found in ([part.pixel_row for part in parts], [part.pixel_mirrored for part in parts])
-    )
+    row = torch.stack([part.pixel_row for part in parts]).gather(0, block[None])[0]
+    mirrored = torch.stack([part.pixel_mirrored for part in parts]).gather(0, block[None])[0]
     in_features = torch.stack([part.feature_distance for part in parts]).min(dim=0).values
     return Survey(torch.cat([part.features for part in parts]), distance, row, mirrored, in_features)
 

@@ -37,6 +37,7 @@ CHINESE = {
     "error.model.not_finite": "“{source}”的权重含有 NaN 或无穷大（在 {name} 中）：训练发散了，或文件已损坏。",
     "error.model.scheduler": "“{source}”的调度器不能用：{reason}。",
     "error.model.does_not_run": "“{source}”的网络在它自己尺寸的图像上运行失败：{reason}。",
+    "error.model.device": "这里无法使用设备“{device}”（{reason}）：请用 cpu；PyTorch 能识别到 GPU 时可用 cuda。",
     "error.model.hub_missing": "从这里看不到 Hub 上的“{repo}”：请检查名称；若是私有仓库，请把 HF_TOKEN 设为有权读取它的令牌。",
     "error.model.revision": "“{repo}”没有“{revision}”这个版本：可用的是 {known}，或某个提交的哈希值。",
     "error.model.gated": "“{repo}”是受限仓库：请先在 {url} 申请访问，再把 HF_TOKEN 设为该账号的令牌。",
