@@ -167,8 +167,8 @@ def optimal_timesteps(schedule: NoiseSchedule, posterior_variance: Tensor, num_s
     `num_steps`, by dynamic programming. The best bound is not the best picture.
 
     Args:
-        schedule: the training schedule; posterior_variance: (T,) V_t; num_steps: 1 to T.
-        decoder_nats: (T,) L_0 per dimension, were t the last step; without it about the entropy of N(0, V_t) in grey levels.
+        schedule: the training schedule, of T steps; posterior_variance: V_t of at least these; num_steps: 1 to T.
+        decoder_nats: as many L_0 per dimension, were t the last step; without it about the entropy of N(0, V_t) in grey levels.
     Returns:
         num_steps timesteps in descending order.
     Raises:
@@ -176,14 +176,14 @@ def optimal_timesteps(schedule: NoiseSchedule, posterior_variance: Tensor, num_s
     """
     T = len(schedule)
     steps = len(spaced_timesteps(T, num_steps, "trailing"))
-    V = posterior_variance.double().cpu().clamp(min=torch.finfo(torch.float64).tiny)
+    V = posterior_variance[:T].double().cpu().clamp(min=torch.finfo(torch.float64).tiny)
     s, t = torch.tril_indices(T, T, -1).flip(0)
     cost = torch.full((T, T), math.inf, dtype=torch.float64)
     alpha_bars = schedule.alpha_bar[t], schedule.alpha_bar[s]
     cost[s, t] = (optimal_variance(V[t], *alpha_bars) / beta_tilde(*alpha_bars)).log() / 2
     if decoder_nats is None:
         decoder_nats = (0.5 * (2 * math.pi * math.e * V).log() - math.log(2 / 255)).clamp(min=0)
-    least = decoder_nats.double().cpu()
+    least = decoder_nats[:T].double().cpu()
     came_from = []
     for _ in range(steps - 1):
         least, origin = (least[:, None] + cost).min(dim=0)

@@ -16,7 +16,7 @@ from ddpm_space.images import check_finite
 from ddpm_space.notes.coefficients import cast
 from ddpm_space.notes.reverse import clipping_difference, mu_theta_from_eps, p_reverse
 from ddpm_space.sampling import VARIANCES, SamplingSettings, image_generator
-from ddpm_space.spacing import spaced_timesteps
+from ddpm_space.spacing import OPTIMAL, spaced_timesteps
 
 ROUTES = ("eq11", "posterior", "clipped")
 """The three chains: eq. (11); the posterior at x_0_hat; the posterior at x_0_hat clipped to [-1, 1]."""
@@ -53,7 +53,12 @@ def compare_means(denoiser: Denoiser, shape: tuple[int, int, int], settings: Sam
         MeansStep from the noisiest step to the last; three times the images go through the network in each.
     Raises:
         ImageError: a chain ended in NaN or infinite values.
+        ValueError: a variance or a spacing that needs the network's table, which says nothing of eq. (11).
     """
+    if settings.variance_type not in VARIANCES or settings.spacing == OPTIMAL:
+        raise ValueError(
+            f"variance '{settings.variance_type}' with spacing '{settings.spacing}': use one of {', '.join(VARIANCES)}, and spacing 'trailing'"
+        )
     timesteps = spaced_timesteps(len(denoiser.schedule), settings.num_steps, settings.spacing)
     generators = [image_generator(settings.seed, i) for i in range(settings.num_images)]
     draw = lambda: torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators]).double()  # noqa: E731

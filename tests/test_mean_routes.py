@@ -22,6 +22,13 @@ def test_each_chain_is_the_sampler_s(tiny_pipeline: Path, variance: str) -> None
         assert float((last.x_prev[route] - expected.x_prev).abs().max()) < 1e-4 * scale
 
 
+@pytest.mark.parametrize("options", [{"variance_type": "analytic"}, {"spacing": "optimal"}])
+def test_what_says_nothing_of_eq_11_is_refused(tiny_pipeline: Path, options: dict[str, str]) -> None:
+    model = models.load(tiny_pipeline)
+    with pytest.raises(ValueError, match="use one of fixed_small, fixed_large"):
+        next(compare_means(model.denoiser, model.shape, SamplingSettings(1, 5, num_train_timesteps=50, **options)))
+
+
 def test_without_clipping_they_are_one_and_with_it_they_part(tiny_pipeline: Path) -> None:
     model = models.load(tiny_pipeline)
     steps = list(compare_means(model.denoiser, model.shape, SamplingSettings(2, 50, "trailing", "fixed_small", True, 0, 50)))

@@ -257,3 +257,16 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_a_stock_folder_loads_as_ours(tiny_pipeline: Path) -> None:
     loaded = NotesDDPMScheduler.from_pretrained(tiny_pipeline, subfolder="scheduler")
     assert (len(loaded), loaded.config.beta_schedule) == (50, "squaredcos_cap_v2")
+
+
+@pytest.mark.filterwarnings("ignore:trained_betas holds")
+def test_of_betas_that_are_too_many_the_first_are_used_as_in_diffusers() -> None:
+    config = {"num_train_timesteps": 10, "trained_betas": [0.6] * 20, "timestep_spacing": "trailing"}
+    ours, theirs = NotesDDPMScheduler(**config), DDPMScheduler(**config)
+    for scheduler in (ours, theirs):
+        scheduler.set_timesteps(5)
+    assert torch.equal(ours.timesteps, theirs.timesteps)
+    rows = {"posterior_variance": [0.5] * 10, "decoder_nats": [1.0] * 10}
+    best = NotesDDPMScheduler(**{**config, **rows, "timestep_spacing": "optimal"})
+    best.set_timesteps(5)
+    assert len(best.timesteps) == 5 and int(best.timesteps[0]) == 9

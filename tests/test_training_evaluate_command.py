@@ -156,6 +156,7 @@ def test_a_model_is_judged_on_the_images_that_its_run_held_out(tmp_path: Path) -
         ("--model bundled:mnist", "nothing says what 'bundled:mnist' was trained on"),
         ("--model nowhere/at/all --dataset bundled", "nowhere/at/all"),
         ("--model bundled:mnist --dataset bundled --images 0 --samples 0", "there is nothing to measure"),
+        ("--model bundled:mnist --dataset bundled --samples 0 --neighbours x.png", "--samples 0 with --neighbours: there is nothing to draw"),
         ("--model bundled:mnist --dataset bundled --samples 10", "eval_samples = 10: the features 'mnist' need 65 or more"),
         ("--model bundled:mnist --dataset bundled --samples -1", "eval_samples = -1"),
         ("--model bundled:mnist --dataset bundled --features inception", "others without it: no samples .*--samples 0 of evaluate.py"),

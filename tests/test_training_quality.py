@@ -102,6 +102,18 @@ def test_a_cell_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest
     assert first["frechet"] == second["frechet"] and first["recognised"] == second["recognised"]
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_draft_that_was_cut_short_is_drawn_anew(tmp_path: Path, share: float) -> None:
+    model = load("bundled:mnist")
+    bench = Bench(model, Images(torch.zeros(70, 1, 28, 28)), Images(torch.zeros(70, 1, 28, 28)), tmp_path, 70, 0, "mnist", "x")
+    draft = tmp_path / "draft.npz"
+    np.savez_compressed(draft, images=np.random.default_rng(0).integers(0, 256, (bench.chunk, 1, 28, 28), dtype=np.uint8))
+    content = draft.read_bytes()
+    assert len(bench._kept(draft, [bench.chunk, 72])) == 1
+    draft.write_bytes(content[: int(share * len(content))])
+    assert bench._kept(draft, [bench.chunk, 72]) == []
+
+
 def test_cells_of_another_table_are_measured_again(tmp_path: Path) -> None:
     model = load("bundled:mnist")
     rows = Images(quantize(torch.rand(70, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1))

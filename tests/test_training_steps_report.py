@@ -78,6 +78,17 @@ def test_nothing_is_compared_with_a_chain_that_is_not_whole(tmp_path: Path) -> N
     assert "| DDIM (diffusers) | 20 | 1.10 ± 0.03 | 1 |  |  | 50.0% |" in as_table(findings)
 
 
+def test_cells_of_other_weights_are_named(tmp_path: Path) -> None:
+    for steps in (5, 10, 20):
+        written(tmp_path, "ddim", steps, 0, 1.1, 0.03)
+    old = tmp_path / "cells" / "ddim100.json"
+    old.write_text(old.read_text(encoding="utf-8").replace('"abc"', '"old"'), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"different weights_sha256 \(abc: 2, old: 1\): .* or delete them; of old are ddim100.json"):
+        Findings(tmp_path)
+    old.unlink()
+    assert "None" not in as_table(Findings(tmp_path)), "nor is it said on how many images no bits/dim were measured"
+
+
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there are no cells"):
         quality.main(["--folder", str(tmp_path), "--report"])

@@ -165,6 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
     if not given.images and not given.samples:
         raise ConfigError("--images 0 and --samples 0: there is nothing to measure; give one of them")
+    if not given.samples and (given.grid or given.neighbours):
+        raise ConfigError(f"--samples 0 with --{'grid' if given.grid else 'neighbours'}: there is nothing to draw; leave one of them out")
     for file in filter(None, (given.grid, given.neighbours, given.json)):
         check_writable(file)
     options, notes = data_options(given, locate(given.model)[0])

@@ -92,6 +92,7 @@ def build_schedule(
                 f"trained_betas holds {beta.numel()} values but num_train_timesteps is {num_train_timesteps}: only "
                 f"{min(beta.numel(), num_train_timesteps)} steps can be used. Pass num_train_timesteps={beta.numel()}"
             )
+            beta = beta[:num_train_timesteps]
     elif beta_schedule == "laplace":
         name, beta = "laplace (diffusers)", stock_laplace_betas(num_train_timesteps)
         problems.append(

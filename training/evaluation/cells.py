@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -194,7 +196,7 @@ class Bench:
         try:
             with np.load(draft, allow_pickle=False) as kept:
                 images = torch.from_numpy(kept["images"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):  # the last three: it was cut short, or a disk damaged it
             return []
         whole = len(images) // self.chunk
         return [quantize(part.float() / 127.5 - 1) for part in images.split(self.chunk)][: min(whole, len(sizes))]

@@ -36,8 +36,8 @@ def draw(
 ) -> Tensor:
     """Generate `count` images: ancestral sampling, trailing steps, x_0_hat clipped.
 
-    The first 128 are those that the app shows for this seed; the next ones use seed + 1, and so on. Image i is a function of (seed, i), whatever
-    `count` and however many processes share the work; the global random numbers are left alone.
+    The first 128 (16 above 64 x 64) are those that the app shows for this seed; the next ones use seed + 1, and so on. Image i is a function of
+    (seed, i), whatever `count` and however many processes share the work; the global random numbers are left alone.
 
     Args:
         denoiser: in eval mode, on `device`; shape: (C, H, W); num_steps: reverse steps.

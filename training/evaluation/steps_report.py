@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,8 @@ class Findings:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.cells = [json.loads(file.read_text(encoding="utf-8")) for file in sorted((folder / "cells").glob("*.json"))]
+        self.by_name = {file.name: json.loads(file.read_text(encoding="utf-8")) for file in sorted((folder / "cells").glob("*.json"))}
+        self.cells = list(self.by_name.values())
         if not self.cells:
             raise ConfigError(f"there are no cells in '{folder}': measure them first, without --report")
         self.sha256 = self._one("weights_sha256", self.cells)
@@ -54,9 +56,15 @@ class Findings:
         self.distance = drawn[0]["distance"] if drawn else ""
 
     def _one(self, key: str, cells: Sequence[dict[str, Any]]) -> Any:
-        found = {cell.get(key) for cell in cells}
+        found = Counter(cell.get(key) for cell in cells)
         if len(found) > 1:
-            raise ConfigError(f"the cells were measured with different {key} ({', '.join(sorted(map(str, found)))}): measure the old ones again")
+            rarest = found.most_common()[-1][0]
+            names = [name for name, cell in self.by_name.items() if cell in cells and cell.get(key) == rarest]
+            counts = ", ".join(f"{value}: {count}" for value, count in found.most_common())
+            some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            raise ConfigError(
+                f"the cells were measured with different {key} ({counts}): measure the old ones again, or delete them; of {rarest} are {some}"
+            )
         return next(iter(found), None)
 
     def steps(self) -> list[int]:
@@ -134,9 +142,10 @@ def as_summary(findings: Findings) -> str:
 def as_table(findings: Findings) -> str:
     """One row a sampler and number of steps, in Markdown, with what it was measured on."""
     real = findings.mean("real", "held-out", 0)
+    of_bits = f", bits/dim on {findings.images} held-out images of chains with a bound" if findings.images else ""
     lines = [
         f"{findings.distance} to the training set (features: {findings.features}, n = {findings.n:,}; standard errors by the jackknife), share "
-        f"recognised with confidence >= 0.9, bits/dim on {findings.images} held-out images of chains with a bound. Weights {findings.sha256[:12]}.",
+        f"recognised with confidence >= 0.9{of_bits}. Weights {findings.sha256[:12]}.",
         "Above the whole chain: the difference of two sets drawn from the same noise. Near: its 95% interval ends below "
         f"{NEAR[0]} or {NEAR[1]:.0%} of the whole chain's distance.",
         "",
