@@ -56,7 +56,7 @@ def derivation(x_0: Tensor, chain: ExactChain, *, trajectories: int = 4000, seed
             r" = \log \mathbb{E}_{q}\left[\frac{p_\theta(x_{0:T})}{q(x_{1:T} \mid x_0)}\right]",
             zh="似然是对所有轨迹的积分；改写成在前向加噪轨迹 q 上的期望。",
             en="The likelihood is an integral over all trajectories, rewritten as an expectation over those of the noising q.",
-            route_zh="左：网格求积；右：抽取前向轨迹，取权重平均的对数并扣除其偏差",
+            route_zh="左：网格上数值积分；右：抽取前向轨迹，取权重平均的对数并扣除其偏差",
             route_en="left: quadrature on a grid; right: drawn noising trajectories, the log of their mean weight, less its bias",
         ),
         step(
@@ -69,7 +69,7 @@ def derivation(x_0: Tensor, chain: ExactChain, *, trajectories: int = 4000, seed
             r" \ge \mathbb{E}_{q}\left[\log \frac{p_\theta(x_{0:T})}{q(x_{1:T} \mid x_0)}\right] = \mathrm{ELBO}",
             zh="Jensen 不等式：对数是凹函数，期望的对数不小于对数的期望；右边就是变分下界（ELBO）。",
             en="Jensen's inequality: log is concave, so the log of the expectation is at least the expectation of the log, the ELBO.",
-            route_zh="左：网格求积；右：抽取前向轨迹，对数权重的平均",
+            route_zh="左：网格上数值积分；右：抽取前向轨迹，对数权重的平均",
             route_en="left: quadrature on a grid; right: drawn noising trajectories, the mean of their log-weights",
         ),
         step(
@@ -81,7 +81,7 @@ def derivation(x_0: Tensor, chain: ExactChain, *, trajectories: int = 4000, seed
             latex=r"\log p_\theta(x_0) - \mathrm{ELBO} = \mathrm{KL}\big(q(x_{1:T} \mid x_0)\,\|\,p_\theta(x_{1:T} \mid x_0)\big)",
             zh="不等式损失的恰好是一个 KL：前向轨迹与模型自己的后验轨迹相差多少。",
             en="What the inequality loses is exactly a KL: how far the noising is from the model's own posterior over trajectories.",
-            route_zh="左：两个量各自求积后相减；右：从 x_0 向 x_T 逐步累加 KL(q(x_t|x_{t-1}) || p_θ(x_t|x_{t-1}))，不做减法",
+            route_zh="左：两个量各自数值积分后相减；右：从 x_0 向 x_T 逐步累加 KL(q(x_t|x_{t-1}) || p_θ(x_t|x_{t-1}))，不做减法",
             route_en="left: the two numbers subtracted; right: KL(q(x_t|x_{t-1}) || p_theta(x_t|x_{t-1})) summed from x_0 to x_T, nothing subtracted",
         ),
         step(
@@ -105,7 +105,7 @@ def derivation(x_0: Tensor, chain: ExactChain, *, trajectories: int = 4000, seed
             latex=r"L_T = \mathbb{E}_q\left[\log \frac{q(x_T \mid x_0)}{p(x_T)}\right] = \mathrm{KL}\big(q(x_T \mid x_0)\,\|\,\mathcal{N}(0, I)\big)",
             zh="L_T：链的终点与纯噪声相差多少；其中没有网络，训练改变不了它。",
             en="L_T: how far the end of the chain is from pure noise; no network in it, training cannot change it.",
-            route_zh="左：两个密度之比的对数求积；右：两个高斯之间 KL 的解析式",
+            route_zh="左：两个密度之比的对数，数值积分；右：两个高斯之间 KL 的解析式",
             route_en="left: the log of the ratio of the two densities, integrated; right: the closed form for two Gaussians",
         ),
         step(

@@ -104,7 +104,7 @@ def check_iwae_rise(generator: torch.Generator) -> Measured:
 @entry(
     "N9.relative_variance",
     latex=r"\hat v = \frac{1}{n-1}\sum_{i=1}^{n} \left(\frac{w_i}{\bar w} - 1\right)^2,\quad \bar w = \frac{1}{n}\sum_{i=1}^{n} w_i",
-    zh="权重的相对方差：重要性加权下界k 较大时离 log p 有多远，就由它决定。",
+    zh="权重的相对方差：重要性加权下界在 k 较大时离 log p 有多远，就由它决定。",
     en="The weights' relative variance: for large k, the one number that decides how far an importance-weighted bound is from log p.",
     source="Nowozin 2018",
     route_zh="对数正态权重：相对方差为 exp(σ²) − 1（取 4 万个等概率分位点，容差 1%）",

@@ -125,10 +125,10 @@ def check_free_particle_msd(generator: torch.Generator) -> Measured:
 @entry(
     "N1.msd_regimes",
     latex=r"\text{MSD}_{\text{ballistic}} = \frac{kT}{m}\,t^2,\qquad \text{MSD}_{\text{diffusive}} = \frac{2kT}{\gamma}\,t",
-    zh="两个区间：t 远小于 m/γ 时粒子沿直线飞行，远大于 m/γ 时做扩散。",
+    zh="两个阶段：t 远小于 m/γ 时粒子沿直线飞行，远大于 m/γ 时做扩散。",
     en="The two regimes: a straight flight for t far below m / gamma, diffusion far above it.",
     source="Einstein 1905; Langevin 1908",
-    route_zh="弹道区间：对麦克斯韦速度分布数值积分 v²；扩散区间：格林-久保公式，对速度自相关积分",
+    route_zh="弹道阶段：对麦克斯韦速度分布数值积分 v²；扩散阶段：格林-久保公式，对速度自相关积分",
     route_en="ballistic: v^2 by quadrature over Maxwell's law; diffusive: Green-Kubo, the integral of the velocity autocorrelation",
 )
 def check_msd_regimes(generator: torch.Generator) -> Measured:

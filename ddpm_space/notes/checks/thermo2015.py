@@ -19,7 +19,7 @@ from ddpm_space.notes.thermo2015_binomial import kl_bernoulli, p_reverse_bits, q
 @entry(
     "N4.trajectory_log_ratio",
     latex=r"\log\frac{p(x_{0\cdots T})}{q(x_{1\cdots T} \mid x_0)} = \log p(x_T) + \sum_{t=1}^{T}\log\frac{p(x_{t-1} \mid x_t)}{q(x_t \mid x_{t-1})}",
-    zh="一条轨迹：反向概率与正向概率之比的对数；对正向轨迹取 exp 的平均就是 p(x_0)。",
+    zh="一条轨迹：反向概率与前向概率之比的对数；对前向轨迹取 exp 的平均就是 p(x_0)。",
     en="One trajectory: log of its reverse over its forward probability; over forward trajectories its exponential averages to p(x_0).",
     source="Sohl-Dickstein 2015 eq. 9, 12",
     route_zh="两个比特、三步的链：对全部 256 条轨迹求和，与转移矩阵相乘得到的 p(x_0) 比较",

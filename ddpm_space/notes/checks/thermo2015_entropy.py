@@ -57,7 +57,7 @@ def conditional_entropies(law: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor)
 @entry(
     "N4.entropy_bounds_bits",
     latex=r"H(X_t \mid X_s) + H(X_s \mid X_0) - H(X_t \mid X_0) \le H(X_s \mid X_t) \le H(X_t \mid X_s)",
-    zh="反向一步的熵的上下界（二项核），只需知道每个比特是 1 的频率；π_1 = 1/2 时上界总成立，否则要求数据中 1 的比例不比 π_1 更靠近 1/2 一侧。",
+    zh="反向一步的熵的上下界（二项核），只需知道每个比特是 1 的频率；π_1 = 1/2 时上界总成立，否则要求数据中 1 的比例不落在 π_1 朝向 1/2 的那一侧。",
     en="Bounds on the entropy of one reverse step, binomial kernel, from how often each bit is 1; the upper one always holds at pi_1 = 1/2,"
     " otherwise if the data's share of ones is not on the side of pi_1 where 1/2 lies.",
     source="Sohl-Dickstein 2015 eq. 24, appendix A",

@@ -72,7 +72,7 @@ DERIVATION = {
     "line.likelihood": ("最大似然", "likelihood"),
     "line.importance": ("换成期望", "as expectation"),
     "line.jensen": ("Jensen 不等式", "Jensen"),
-    "line.gap": ("差距是 KL", "the gap"),
+    "line.gap": ("间隙是 KL", "the gap"),
     "line.kls": ("拆成 KL", "into KLs"),
     "line.prior": ("$L_T$ 项", "$L_T$ term"),
     "line.posterior": ("$L_{t-1}$ 项", "$L_{t-1}$ terms"),

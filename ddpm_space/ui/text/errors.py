@@ -51,7 +51,7 @@ CHINESE = {
     "error.settings.num_steps": "步数不能是 {value}：请填 1 到 {highest} 的整数，{highest} 是模型自己的步数。",
     "error.settings.spacing": "没有“{value}”这种步的间隔方式：可用的是 {known}。",
     "error.settings.variance_type": "没有“{value}”这种方差：可用的是 {known}。",
-    "error.settings.no_table": "“{value}”要用到模型的后验方差，而这个模型没有附带：请用 training/posterior_variance.py 估计一次。",
+    "error.settings.no_table": "“{value}”要用到最优方差表，而这个模型没有附带：请用 training/posterior_variance.py 估计一次。",
     "error.settings.uneven": "diffusers 的 DDIM 不能把 {T} 步的链走成 {value} 步：请用能整除 {T} 的步数。",
     "error.settings.seed": "种子不能是 {value}：请填 0 到 {highest} 的整数。",
     "error.form.number": "{name}不能是 {value}：请填 {lowest} 到 {highest} 的数。",

@@ -79,7 +79,7 @@ GAUSSIAN = {
         "they add for a negative $b$ too.",
     ),
     "pairs.how_product": (
-        "两条路：公式，和对 $p_1(x)p_2(x)$ 做数值积分。乘积比两者都窄；两个钟形离得越远，面积 $c$ 越小，也就是两种说法越矛盾。",
+        "两条路：公式，和对 $p_1(x)p_2(x)$ 做数值积分。乘积比两者都窄；两个钟形离得越远，面积 $c$ 越小，也就是两者给出的信息越矛盾。",
         "Two ways: the formula, and quadrature of $p_1(x)p_2(x)$. The product is narrower "
         "than both; the farther apart the bells, the smaller the area "
         "$c$, that is, the more the two contradict each other.",

@@ -40,11 +40,11 @@ LANGEVIN = {
     "langevin.virial": ("位力读数 $-\\langle xF\\rangle$", "from position, $-\\langle xF\\rangle$"),
     "langevin.set": ("设定的 $kT$", "$kT$ as set"),
     "langevin.settled": (
-        "已到平衡：{bins} 个格子里的粒子数与 $\\exp(-U/kT)$ 的平均平方偏差为 {value}，期望 1 ± {spread}。",
+        "已到平衡：{bins} 个格子里的粒子数与 $\\exp(-U/kT)$ 的均方偏差为 {value}，期望 1 ± {spread}。",
         "In equilibrium: over {bins} bins the mean squared deviation from $\\exp(-U/kT)$ is {value}, expected 1 ± {spread}.",
     ),
     "langevin.unsettled": (
-        "还没到平衡：{bins} 个格子里的粒子数与 $\\exp(-U/kT)$ 的平均平方偏差为 {value}，平衡时应为 1 ± {spread}。",
+        "还没到平衡：{bins} 个格子里的粒子数与 $\\exp(-U/kT)$ 的均方偏差为 {value}，平衡时应为 1 ± {spread}。",
         "Not in equilibrium yet: over {bins} bins the mean squared deviation from $\\exp(-U/kT)$ is {value}; in equilibrium it is 1 ± {spread}.",
     ),
     "langevin.how_underdamped": (
@@ -54,7 +54,7 @@ LANGEVIN = {
     ),
     "langevin.how_overdamped": (
         "共模拟 {particles} 个粒子，画出其中 {drawn} 个；直方图和读数都用全部粒子。偏差的单位是每格的二项方差 $Np(1-p)$。"
-        "过阻尼方程里没有速度，也就没有动能读数。积分用 Euler–Maruyama，步长 {dt}。",
+        "过阻尼方程里没有速度，也就没有动能读数。积分用欧拉-丸山法，步长 {dt}。",
         "{particles} particles are walked and {drawn} of them drawn; histogram and readings count all. The deviation is in units of each bin's "
         "binomial variance $Np(1-p)$. The overdamped equation has no velocity to read. Steps are Euler–Maruyama's, of length {dt}.",
     ),
@@ -174,7 +174,7 @@ LANGEVIN = {
     "ula.title": ("只知道得分函数，能采样吗？", "Can one sample knowing nothing but the score?"),
     "ula.lead": (
         "能：每一步沿得分 $\\nabla\\log p$ 走一点，再加一份噪声，这就是郎之万采样。"
-        "步长有限时它会偏（ULA）；每步再掷一次硬币决定去留（MALA），偏差就没有了，代价是有些步白走。",
+        "步长有限时它会偏（ULA）；每步再按 Metropolis 准则以一定的概率接受（MALA），偏差就没有了，代价是有些步白走。",
         "Yes: go a little along the score $\\nabla\\log p$, add noise, repeat; that is Langevin sampling. With steps of finite size its law is off "
         "(ULA); let a coin decide whether each step is taken (MALA) and the error is gone, at the price of steps not taken.",
     ),
@@ -185,7 +185,7 @@ LANGEVIN = {
     "ula.eta": ("步长 η", "Step size η"),
     "ula.seed": ("随机种子", "Random seed"),
     "ula.unadjusted": ("ULA：每步都走", "ULA: every step is taken"),
-    "ula.adjusted": ("MALA：掷硬币决定", "MALA: a coin decides"),
+    "ula.adjusted": ("MALA：以一定的概率接受", "MALA: a coin decides"),
     "ula.cloud_ula": ("ULA 的样本，底色是目标密度", "Samples of ULA over the target density"),
     "ula.cloud_mala": ("MALA 的样本，底色是目标密度", "Samples of MALA over the target density"),
     "ula.at": ("第 {step} 步", "step {step}"),
@@ -199,7 +199,7 @@ LANGEVIN = {
     "ula.law": ("目标密度", "target density"),
     "ula.quantity": ("第 {step} 步", "at step {step}"),
     "ula.second": ("二阶矩 $\\langle x_1^2\\rangle$（精确值 {exact}）", "second moment $\\langle x_1^2\\rangle$ (exactly {exact})"),
-    "ula.deviation": ("直方图的平均平方偏差（应为 1 ± {spread}）", "mean squared deviation of the histogram (should be 1 ± {spread})"),
+    "ula.deviation": ("直方图的均方偏差（应为 1 ± {spread}）", "mean squared deviation of the histogram (should be 1 ± {spread})"),
     "ula.accepted": ("被接受的步", "steps taken"),
     "ula.all": ("全部", "all"),
     "ula.how": (

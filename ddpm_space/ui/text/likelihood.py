@@ -4,7 +4,7 @@ LIKELIHOOD = {
     "mle.title": ("哪个高斯分布最像这些数据？", "Which Gaussian is most like these data?"),
     "mle.lead": (
         "最大似然的回答是：让这些数据出现的概率密度最大的那一个。把钟形曲线拖到数据上，看对数似然怎么涨；涨到头的地方，"
-        "正好也是到数据的 KL 最小的地方。",
+        "正好也是数据到模型的 KL 最小的地方。",
         "Maximum likelihood answers: the one under which these data are likeliest. Drag the bell onto the data and watch the log-likelihood rise; "
         "where it is largest, the KL from the data to the model is least.",
     ),
@@ -131,7 +131,7 @@ LIKELIHOOD = {
     "iwae.title": ("ELBO 离真正的 log p 有多远，怎样才能更近？", "How far is the ELBO from log p, and what brings it closer?"),
     "iwae.lead": (
         "这里的世界足够小（直线上的三个峰），$\\log p_\\theta(x_0)$ 能用数值积分精确求出，"
-        "差距不必猜。多用几条轨迹（$\\mathrm{IWAE}_k$）会让下界变紧，"
+        "间隙不必猜。多用几条轨迹（$\\mathrm{IWAE}_k$）会让下界变紧，"
         "把网络变好则让 $\\log p_\\theta$ 本身升高。",
         "In a world this small, three bumps on the line, $\\log p_\\theta(x_0)$ is known by quadrature and the distance need not be guessed. More "
         "trajectories ($\\mathrm{IWAE}_k$) tighten the bound; a better network raises $\\log p_\\theta$ itself.",
@@ -173,7 +173,7 @@ LIKELIHOOD = {
     "iwae.mean_log_p": ("平均 $\\log p_\\theta$", "mean $\\log p_\\theta$"),
     "iwae.head_log_p": ("平均 log p", "mean log p"),
     "iwae.mean_elbo": ("平均 ELBO", "mean ELBO"),
-    "iwae.mean_gap": ("平均差距", "mean gap"),
+    "iwae.mean_gap": ("平均间隙", "mean gap"),
     "iwae.average": ("对数据平均", "averaged over the data"),
     "iwae.row_mean": ("数值积分", "quadrature"),
     "iwae.bound": ("下界", "bound"),

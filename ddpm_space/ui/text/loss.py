@@ -39,7 +39,7 @@ LOSS = {
     ),
     "ran.label": ("模型", "Model"),
     "ran.next": ("下一次运行用 {source}", "The next run uses {source}"),
-    "ran.change": ("换一个（在“采样”页）", "Choose another (Sampling tab)"),
+    "ran.change": ("换一个（在“采样”页签）", "Choose another (Sampling tab)"),
     "ran.with_model": ("测的是模型 {source}（{origin}），它{prediction}。", "Measured: the model {source} ({origin}), which {prediction}."),
     "ran.with_perfect": (
         "测的是十个数字的完美网络，不是模型；噪声调度和图的大小取自 {source}（{origin}）。",
@@ -95,7 +95,7 @@ LOSS = {
     "bound.pictures.mine": ("上面选的图", "the picture above"),
     "bound.pictures.digits": ("十张自带的数字", "the ten bundled digits"),
     "bound.network": ("用哪个网络", "Network"),
-    "bound.network.model": ("载入的模型", "the loaded model"),
+    "bound.network.model": ("加载的模型", "the loaded model"),
     "bound.network.perfect": ("十个数字的完美网络", "perfect for the ten digits"),
     "bound.seed": ("随机种子", "Seed"),
     "bound.draws": ("每一项用几份噪声", "Noises for each term"),
@@ -164,7 +164,7 @@ LOSS = {
     ),
     "bound.floor_later": ("正在等第一批可以与下限比较的项……", "Waiting for the first terms that can be compared with the floor…"),
     "bound.floor_model": (
-        "载入的模型比贝叶斯下限高 {value}（噪声的均方误差，{count} 个 t 的平均，下限由每个 t 的 {samples} 个精确样本得到）。"
+        "加载的模型比贝叶斯下限高 {value}（噪声的均方误差，{count} 个 t 的平均，下限由每个 t 的 {samples} 个精确样本得到）。"
         "它并不知道世界上只有这十张图，所以高出来的一部分是它无从得知的。",
         "The loaded model is above the Bayes floor by {value} (mean squared error of the noise, mean over {count} "
         "timesteps; the floor from {samples} "
@@ -195,7 +195,7 @@ LOSS = {
     ),
     "lossy.run": ("画出率失真曲线", "Rate against distortion"),
     "lossy.network": ("用哪个网络", "Network"),
-    "lossy.network.model": ("载入的模型", "the loaded model"),
+    "lossy.network.model": ("加载的模型", "the loaded model"),
     "lossy.network.perfect": ("十个数字的完美网络", "perfect for the ten digits"),
     "lossy.chain": ("沿哪条链计算", "Along which chain"),
     "lossy.chain.50": ("50 步", "50 steps"),

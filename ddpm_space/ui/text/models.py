@@ -18,7 +18,7 @@ MODELS = {
     "models.label": ("用哪个模型", "Which model draws"),
     "models.hub": ("Hub 上的模型……", "a model on the Hub…"),
     "models.name": ("Hub 上的名称，可带版本", "Its name on the Hub, with a revision if you like"),
-    "models.load": ("载入", "Load"),
+    "models.load": ("加载", "Load"),
     "models.limits": (
         "只接受公开的、safetensors 格式的无条件 UNet2DModel，权重不超过 {megabytes} MB，图像不超过 {side} × {side} 像素。",
         "Public unconditional UNet2DModel pipelines in safetensors only: at most {megabytes} MB of weights and {side} × {side} pixels.",

@@ -16,7 +16,7 @@ PAGE = {
     ),
     "header.link_copied": ("已复制", "Copied"),
     "header.link_by_hand": ("请手动复制这个链接：", "Copy this link by hand:"),
-    "contents.heading": ("这一页回答的问题", "Questions this tab answers"),
+    "contents.heading": ("这个页签回答的问题", "Questions this tab answers"),
     "fold.open": ("展开这一节", "Open this section"),
     "fold.close": ("收起这一节", "Close this section"),
     "tab.noising": ("加噪", "Noising"),
@@ -28,7 +28,7 @@ PAGE = {
     "picker.sneaker": ("运动鞋（不是数字）", "Sneaker (not a digit)"),
     "picker.upload": ("上传自己的图片", "Upload your own"),
     "picker.stays": (
-        "自己的图片只留在你的浏览器里，提问时随问题发给计算程序，服务器不保存；链接也带不走它，别人打开你的链接会看到示例图。",
+        "自己的图片只留在你的浏览器里，计算时随请求发给服务器，服务器不保存；链接也带不走它，别人打开你的链接会看到示例图。",
         "Your own picture stays in your browser: it is sent with each question, stored nowhere, and a link cannot carry it. "
         "Whoever opens your link sees an example.",
     ),

@@ -112,7 +112,7 @@ PLANE = {
     "live.prediction": ("网络预测什么", "What the network predicts"),
     "live.prediction.v_prediction": ("速度 $\\mathbf v$", "velocity $\\mathbf v$"),
     "live.prediction.epsilon": ("噪声 $\\boldsymbol\\varepsilon$", "noise $\\boldsymbol\\varepsilon$"),
-    "live.prediction.sample": ("原图 $\\mathbf x_0$", "clean $\\mathbf x_0$"),
+    "live.prediction.sample": ("干净的数据 $\\mathbf x_0$", "clean $\\mathbf x_0$"),
     "live.seed": ("随机种子", "Seed"),
     "live.progress": ("训练进度", "Progress of training"),
     "live.preparing": ("正在算贝叶斯下限和完美网络的粒子……", "Computing the Bayes floor and the perfect network's particles…"),

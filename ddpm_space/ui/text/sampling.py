@@ -100,7 +100,7 @@ SAMPLING = {
     "clipping.title": ("采样均值的两种写法，差在哪里？", "Two ways to write the mean of a step: where do they differ?"),
     "clipping.lead": (
         "公式 (11) 直接从 $\\boldsymbol\\varepsilon_\\theta$ 写出均值；另一种写法先求 $\\hat{\\mathbf x}_0$，再代入后验。"
-        "两者是同一个公式，直到有人把 $\\hat{\\mathbf x}_0$ 截断到 [−1, 1]："
+        "不截断时两者是同一个公式；把 $\\hat{\\mathbf x}_0$ 截断到 [−1, 1] 之后就不同了："
         "这里让三条链从同一个 $\\mathbf x_T$ 出发，用同一份噪声，逐步量出它们差多少。",
         "Eq. (11) writes the mean straight from $\\boldsymbol\\varepsilon_\\theta$; the other way finds $\\hat{\\mathbf x}_0$ first and puts it into "
         "the "

@@ -25,7 +25,7 @@ THERMO2015 = {
     "thermo2015.rate.data": ("数据自己的频率", "the data's own rate"),
     "thermo2015.rate.half": ("1/2（一半一半）", "1/2"),
     "thermo2015.steps": ("步数 T", "Steps T"),
-    "thermo2015.seed": ("随机种子（两段录像）", "Seed (of the two films)"),
+    "thermo2015.seed": ("随机种子（两段动画）", "Seed (of the two films)"),
     "thermo2015.verdict": (
         "$K$ = {bound} 比特，比只知道 $\\pi$ 多 {gain} 比特；上限（数据自己的 $E\\log q$）是 {truth}。",
         "$K$ = {bound} bits, {gain} bits better than knowing $\\pi$ alone; no model exceeds {truth}, the data's own $E\\log q$.",
@@ -75,7 +75,7 @@ THERMO2015 = {
         "The reverse entropy comes by two routes as well, which differ by {entropy} bits.",
     ),
     "thermo2015.entropy_route": (
-        "反向熵在这里只有一条路：由两个边缘分布的熵求积得到。",
+        "反向熵在这里只有一条路：由两个边缘分布的熵得到，熵用数值积分。",
         "The reverse entropy has one route here: the entropies of two marginals, by quadrature.",
     ),
 }
