@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUNDLED", "MODEL_ERRORS", "LoadedModel", "ModelError", "load", "load_once", "locate", "ready"]
 
-BUNDLED = ("mnist",)
+BUNDLED = ("mnist", "fashion_mnist")
 """Names of the models inside the package, loaded as "bundled:NAME"."""
 
 BUNDLED_FOLDER = Path(__file__).parent / "assets" / "models"

@@ -19,7 +19,7 @@ from small_unets import network, question
 from ddpm_space import cpu_graph, priority
 from ddpm_space.cpu_graph import CpuGraph, GraphedForward, can_be_written, make_graphed
 from ddpm_space.fast_forms import make_quick
-from ddpm_space.models import BUNDLED_FOLDER, load, ready
+from ddpm_space.models import BUNDLED, BUNDLED_FOLDER, load, ready
 
 WRITTEN: dict[str, dict[str, Any]] = {
     "one head": {},
@@ -85,10 +85,11 @@ def test_the_output_is_that_of_the_plain_network(shape: str, threads: int) -> No
     assert torch.equal(found, again) and torch.equal(x, kept)
 
 
-def test_the_bundled_weights_say_what_the_plain_network_says() -> None:
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_bundled_weights_say_what_the_plain_network_says(name: str) -> None:
     """Outputs are about 1 in size: within 1e-5, of x_t anywhere on the chain and of a batch that no number of threads divides."""
-    unet = load("bundled:mnist").denoiser.network.unet  # type: ignore[attr-defined]
-    plain = UNet2DModel.from_pretrained(BUNDLED_FOLDER / "mnist" / "unet", use_safetensors=True).eval().double()
+    unet = load(f"bundled:{name}").denoiser.network.unet  # type: ignore[attr-defined]
+    plain = UNet2DModel.from_pretrained(BUNDLED_FOLDER / name / "unet", use_safetensors=True).eval().double()
     assert isinstance(unet.forward, GraphedForward)
     x, t = torch.randn(17, 1, 28, 28, generator=torch.Generator().manual_seed(3)), torch.arange(17) * 62
     with torch.inference_mode():

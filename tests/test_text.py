@@ -12,6 +12,7 @@ import pytest
 import ddpm_space.models
 import ddpm_space.ui as ui
 from ddpm_space.errors import TextError
+from ddpm_space.models import BUNDLED
 from ddpm_space.ui.text import TEXT
 
 FOLDER = Path(ui.__file__).parent
@@ -109,6 +110,10 @@ def test_every_id_that_is_used_exists_and_every_text_is_used() -> None:
     reached = {key for key in TEXT if key in plain or key.startswith(("error.", "reason.")) or any(pattern.fullmatch(key) for pattern in patterns)}
     reached |= of_controls
     assert set(TEXT) - reached == set(), "texts that nothing shows"
+
+
+def test_every_bundled_model_has_a_name() -> None:
+    assert {key for key in TEXT if key.startswith("models.bundled.")} == {f"models.bundled.{name}" for name in BUNDLED}
 
 
 def test_an_error_of_the_library_has_a_translation() -> None:

@@ -202,7 +202,8 @@ def test_an_owner_switches_it_off(open_page: Callable, tiny_pipeline: Path, monk
         page.wait_for_selector("[data-panel=model][data-state=drawn]")
         assert page.locator("#model-list option[value=hub]").count() == 0
         assert text("models.off", "zh") in page.locator("[data-panel=model]").inner_text()
-        page.locator("#model-list").select_option("bundled:mnist")
-        page.wait_for_selector("[data-panel=model] [data-model='bundled:mnist']")
+        for name in models.BUNDLED:
+            page.locator("#model-list").select_option(label=text(f"models.bundled.{name}", "zh"))
+            page.wait_for_selector(f"[data-panel=model] [data-model='bundled:{name}']")
     finally:
         app.close()

@@ -5,9 +5,14 @@ import { describeModel } from "./heading.js";
 import { errorParts, node, say, t } from "./text.js";
 
 const HUB = "hub";
+const BUNDLED = "bundled:";
+
+function spoken(source) {
+  return source.startsWith(BUNDLED) ? t(`models.bundled.${source.slice(BUNDLED.length)}`) : source;
+}
 
 export function modelChoice(root, { props, trigger, fail }) {
-  const known = [["", props.own], ...props.bundled.map((name) => [name, name])];
+  const known = [["", props.own], ...props.bundled.map((name) => [name, name])].map(([name, source]) => [name, spoken(source)]);
   const options = known.map(([name, shown]) => node("option", { value: name }, shown));
   const list = node("select", { id: "model-list", className: "list" }, ...options, ...(props.hub ? [node("option", { value: HUB }, t("models.hub"))] : []));
   const input = node("input", { type: "text", id: "model-name", className: "words", spellcheck: false, maxLength: 200, placeholder: "user/model@revision" });

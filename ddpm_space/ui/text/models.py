@@ -16,6 +16,8 @@ CHINESE = {
 
 MODELS = {
     "models.label": ("用哪个模型", "Which model draws"),
+    "models.bundled.mnist": ("自带：MNIST 手写数字", "bundled: MNIST digits"),
+    "models.bundled.fashion_mnist": ("自带：Fashion-MNIST 服饰", "bundled: Fashion-MNIST clothes"),
     "models.hub": ("Hub 上的模型……", "a model on the Hub…"),
     "models.name": ("Hub 上的名称，可带版本", "Its name on the Hub, with a revision if you like"),
     "models.load": ("加载", "Load"),
