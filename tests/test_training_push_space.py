@@ -80,7 +80,7 @@ def test_this_repository_as_a_space_has_a_card_that_the_hub_accepts_and_holds_wh
         "ddpm_space",
         "docs",
     }
-    assert sum(map(len, files.values())) < 10_000_000
+    assert sum(map(len, files.values())) < 12_000_000, "two models of 4.5 MB, a classifier, fonts, pictures: what else has come along?"
 
 
 def test_a_space_on_zero_gpu_gets_its_own_requirements_and_python(hub: HubServer, clone: Path) -> None:
